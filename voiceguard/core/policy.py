@@ -109,31 +109,36 @@ class Policy:
             table = tomllib.loads(content.decode("utf-8"))
         except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise PolicyError(source, f"not a TOML file: {error}") from error
-        reader = _Table(source, "", table)
-        if reader.number("schema") != SCHEMA:
-            raise PolicyError(source, f"schema must be {SCHEMA}")
-        name = reader.text("name")
-        reader.text("description")
-        session, handoff = reader.table("session"), reader.table("handoff")
-        flag, alerts = reader.table("flag"), reader.table("alerts")
-        digest = hashlib.sha256(content).hexdigest()
-        policy = cls(
-            name=name,
-            version=f"{name}@sha256:{digest[:16]}",
-            alerts={level: _alert(alerts.table(level.name.lower())) for level in RAISED_LEVELS},
-            handoff_level=handoff.level("level"),
-            flag_level=flag.level("level"),
-            cooldown_s=handoff.number("cooldown_s"),
-            ack_deadline_s=handoff.number("ack_deadline_s"),
-            require_consent=session.boolean("require_consent"),
-            allow_mixed_channel=session.boolean("allow_mixed_channel"),
-        )
-        for part in (reader, session, handoff, flag, alerts):
-            part.refuse_unknown()
-        return policy
+        try:
+            return _read_policy(_Table(source, "", table), hashlib.sha256(content).hexdigest())
+        except PolicyError as error:
+            raise PolicyError(source, error.problem) from None
 
 
-def _alert(table: _Table) -> AlertPolicy:
+def _read_policy(table: _Table, digest: str) -> Policy:
+    if table.number("schema") != SCHEMA:
+        raise PolicyError(table.source, f"schema must be {SCHEMA}")
+    name = table.text("name")
+    table.text("description")
+    session, handoff = table.table("session"), table.table("handoff")
+    flag, alerts = table.table("flag"), table.table("alerts")
+    policy = Policy(
+        name=name,
+        version=f"{name}@sha256:{digest[:16]}",
+        alerts={level: _read_alert(alerts.table(level.name.lower())) for level in RAISED_LEVELS},
+        handoff_level=handoff.level("level"),
+        flag_level=flag.level("level"),
+        cooldown_s=handoff.number("cooldown_s"),
+        ack_deadline_s=handoff.number("ack_deadline_s"),
+        require_consent=session.boolean("require_consent"),
+        allow_mixed_channel=session.boolean("allow_mixed_channel"),
+    )
+    for part in (table, session, handoff, flag, alerts):
+        part.refuse_unknown()
+    return policy
+
+
+def _read_alert(table: _Table) -> AlertPolicy:
     values = {field.name: table.number(field.name) for field in fields(AlertPolicy)}
     table.refuse_unknown()
     try:

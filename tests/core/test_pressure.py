@@ -1,0 +1,134 @@
+"""What moves the index, and what must not."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.core.drive import WEIGHTS
+from voiceguard.core.errors import ModelError
+from voiceguard.core.events import HandoffReason
+from voiceguard.core.pressure import EvidenceWeights, PressureIndex
+from voiceguard.core.units import HOP_S
+
+probability = st.floats(0, 1)
+hops = st.lists(st.tuples(probability, probability, st.floats(-96, 0), probability), max_size=60)
+CALM = {"anger": 0.1, "distress": 0.05}
+ANGRY = {"anger": 0.9, "distress": 0.05}
+AFRAID = {"anger": 0.05, "distress": 0.9}
+
+
+@given(hops)
+def test_the_index_stays_in_0_to_100_and_is_finite(
+    received: list[tuple[float, float, float, float]],
+) -> None:
+    index = PressureIndex(WEIGHTS)
+    for anger, distress, level_db, confidence in received:
+        scores = {"anger": anger, "distress": distress}
+        reading = index.receive_scores(scores, level_db, confidence)
+        assert 0 <= reading.pressure_index <= 100
+        assert math.isfinite(reading.baseline_deviation)
+
+
+def after(index: PressureIndex, scores: dict[str, float], hops: int, level_db: float = -25) -> float:
+    """Give the same hop several times; return the index then."""
+    for _ in range(hops):
+        index.receive_scores(scores, level_db, 1.0)
+    return index.pressure_index
+
+
+@pytest.mark.parametrize("scores", [ANGRY, AFRAID])
+def test_sustained_anger_and_distress_both_raise_it(scores: dict[str, float]) -> None:
+    index = PressureIndex(WEIGHTS)
+    calm = after(index, CALM, 20)
+    assert calm < 40
+    assert after(index, scores, 8) > 80
+
+
+def test_a_line_that_only_gets_louder_does_not_raise_it() -> None:
+    index = PressureIndex(WEIGHTS)
+    calm = after(index, CALM, 20, level_db=-35)
+    assert after(index, CALM, 20, level_db=-15) < calm + 5
+
+
+def test_somebody_angry_from_the_first_word_is_still_seen() -> None:
+    assert after(PressureIndex(WEIGHTS), ANGRY, 30) > 80
+
+
+def test_without_confidence_nothing_moves() -> None:
+    index = PressureIndex(WEIGHTS)
+    index.receive_scores(ANGRY, -20, 0.0)
+    assert index.pressure_index == 0
+
+
+def test_the_step_response_is_that_of_the_time_constant() -> None:
+    weights = replace(WEIGHTS, relative=0.0, level=0.0)
+    index = PressureIndex(weights)
+    evidence = index.receive_scores(ANGRY, -20, 1.0).evidence
+    expected = 100 * evidence * (1 - math.exp(-HOP_S / weights.rise_s))
+    assert index.pressure_index == pytest.approx(expected)
+
+
+def test_the_baseline_is_ready_after_its_speech_and_then_stays() -> None:
+    index = PressureIndex(WEIGHTS)
+    needed = int(WEIGHTS.baseline_s / HOP_S)
+    for count in range(needed):
+        assert not index.baseline_ready, count
+        assert index.receive_scores(CALM, -25, 1.0).baseline_deviation == 0
+    first = index.receive_scores(ANGRY, -25, 1.0)
+    assert first.baseline_ready
+    after(index, ANGRY, 40)
+    again = index.receive_scores(ANGRY, -25, 1.0)
+    assert again.baseline_deviation == first.baseline_deviation > 1
+
+
+def test_an_expressive_speaker_deviates_less_than_a_flat_one() -> None:
+    lively, flat = PressureIndex(WEIGHTS), PressureIndex(WEIGHTS)
+    for count in range(8):
+        lively.receive_scores({"anger": 0.02 + 0.4 * (count % 2), "distress": 0.05}, -25, 1.0)
+        flat.receive_scores({"anger": 0.12, "distress": 0.05}, -25, 1.0)
+    stirred = {"anger": 0.5, "distress": 0.1}
+    of_lively = lively.receive_scores(stirred, -25, 1.0).baseline_deviation
+    assert of_lively < flat.receive_scores(stirred, -25, 1.0).baseline_deviation
+
+
+@pytest.mark.parametrize(
+    ("scores", "reason"),
+    [
+        (ANGRY, HandoffReason.ANGER),
+        (AFRAID, HandoffReason.DISTRESS),
+        ({"anger": 0.8, "distress": 0.7}, HandoffReason.PRESSURE),
+    ],
+)
+def test_the_reason_is_what_leads(scores: dict[str, float], reason: HandoffReason) -> None:
+    index = PressureIndex(WEIGHTS)
+    after(index, scores, 8)
+    assert index.leading_reason() is reason
+
+
+def test_weights_come_from_a_manifest_whole_or_not_at_all() -> None:
+    values = asdict(WEIGHTS)
+    assert EvidenceWeights.from_mapping(values) == WEIGHTS
+    with pytest.raises(ModelError, match="unknown"):
+        EvidenceWeights.from_mapping({**values, "loudness": 1.0})
+    del values["bias"]
+    with pytest.raises(ModelError, match="missing"):
+        EvidenceWeights.from_mapping(values)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("rise_s", 0.0), ("fall_s", -1.0), ("absolute", -0.1), ("bias", math.nan), ("level", -1.0)],
+)
+def test_weights_out_of_range_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ModelError, match=name):
+        EvidenceWeights.from_mapping({**asdict(WEIGHTS), name: value})
+
+
+def test_evidence_of_a_file_knows_no_baseline() -> None:
+    assert WEIGHTS.absolute_evidence(ANGRY) > 0.85
+    assert WEIGHTS.absolute_evidence(CALM) < 0.2
