@@ -1,4 +1,4 @@
-"""Drives a `CallSession` in tests: voice-like audio in, scores read off its level.
+"""Drives a `CallSession` in tests: real speech in, scores read off its level.
 
 The scorer stands in for the model on purpose: the core must behave for any
 scores, and a level that the test itself sets makes the expected events known.
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 from voiceguard.core.channel import FrontEnd
@@ -29,6 +30,7 @@ from voiceguard.core.pressure import EvidenceWeights
 from voiceguard.core.session import CallSession
 from voiceguard.engine.resample import StreamResampler
 from voiceguard.engine.vad import WebRtcDetector
+from voiceguard.resources import samples_dir
 
 RATE_HZ = 8000
 
@@ -67,20 +69,29 @@ POLICY = Policy(
 )
 
 CUSTOMER = AudioFormat(Encoding.LINEAR16, RATE_HZ, (Role.CUSTOMER,))
-CALM_PEAK, TENSE_PEAK = 3000.0, 16000.0
+CALM_LEVEL, TENSE_LEVEL = 700.0, 4500.0
 
 
-def voice(seconds: float, peak: float, seed: int = 0) -> NDArray[np.int16]:
-    """Return harmonics of a gliding pitch in syllables, which WebRTC takes for a voice."""
-    rng = np.random.default_rng(seed)
-    time_s = np.arange(int(seconds * RATE_HZ)) / RATE_HZ
-    glide = 150 + 40 * np.sin(2 * np.pi * 0.7 * time_s + rng.uniform(0, 6))
-    phase = 2 * np.pi * np.cumsum(glide) / RATE_HZ
-    harmonics = sum(np.sin(k * phase) / k for k in range(1, 14))
-    syllables = 0.55 + 0.45 * np.sin(2 * np.pi * 4 * time_s)
-    noise = rng.normal(0, 0.02, len(time_s))
-    wave = np.asarray(harmonics * syllables + noise)
-    return np.asarray(wave * peak / np.max(np.abs(wave)), dtype=np.int16)
+def _speech() -> NDArray[np.float64]:
+    """Return the sample call's customer without the pauses, at an even level of 1."""
+    samples, _ = soundfile.read(samples_dir() / "sample-call.flac", dtype="int16")
+    customer = samples[:, 0]
+    frames = customer[: len(customer) // 160 * 160].reshape(-1, 160)
+    voiced = WebRtcDetector().decide_frames(frames.tobytes())
+    spoken = frames[np.asarray(voiced)].astype(np.float64).reshape(-1)
+    spoken = spoken[: len(spoken) // 4000 * 4000].reshape(-1, 4000)
+    levels = np.sqrt(np.mean(np.square(spoken), axis=1, keepdims=True))
+    return np.asarray(spoken / levels).reshape(-1)
+
+
+SPEECH = _speech()
+
+
+def voice(seconds: float, level: float, seed: int = 0) -> NDArray[np.int16]:
+    """Return real speech without pauses, of the RMS level given; `seed` says which."""
+    wanted = np.roll(SPEECH, -4000 * seed)
+    wave = np.resize(wanted, int(seconds * RATE_HZ)) * level
+    return np.clip(wave, -32768, 32767).astype(np.int16)
 
 
 def silence(seconds: float) -> NDArray[np.int16]:
@@ -91,16 +102,16 @@ def silence(seconds: float) -> NDArray[np.int16]:
 
 def call(seed: int = 0, *, tense: bool = True) -> NDArray[np.int16]:
     """Return about 20 s of a customer: calm, a pause, then tense (or calm) and calm again."""
-    peak = TENSE_PEAK if tense else CALM_PEAK
+    level = TENSE_LEVEL if tense else CALM_LEVEL
     parts = [
-        silence(0.5), voice(6, CALM_PEAK, seed), silence(1.0), voice(6, peak, seed + 1),
-        silence(0.7), voice(5, CALM_PEAK, seed + 2), silence(0.5),
+        silence(0.5), voice(6, CALM_LEVEL, seed), silence(1.0), voice(6, level, seed + 1),
+        silence(0.7), voice(7, CALM_LEVEL, seed + 2), silence(0.5),
     ]  # fmt: skip
     return np.concatenate(parts)
 
 
 def level_scores(request: ScoreRequest) -> ScoreResult:
-    """Score a hop by its level: `CALM_PEAK` is about 0.05, `TENSE_PEAK` about 0.9."""
+    """Score a hop by its level: `CALM_LEVEL` is about 0.05, `TENSE_LEVEL` about 0.9."""
     level = float(np.sqrt(np.mean(np.square(request.pcm))))
     anger = float(np.clip((level - 0.02) * 8.0, 0.02, 0.97))
     scores = {"anger": anger, "distress": 0.05, "arousal": anger, "valence": 1.0 - anger}
@@ -116,9 +127,7 @@ def chunks_of(content: bytes, frame_bytes: int, rng: random.Random) -> Iterable[
         position += size
 
 
-def new_session(
-    audio_format: AudioFormat = CUSTOMER, policy: Policy = POLICY
-) -> CallSession:
+def new_session(audio_format: AudioFormat = CUSTOMER, policy: Policy = POLICY) -> CallSession:
     """Return a session with the test's policy and weights."""
     return CallSession(policy, audio_format, front_end=FRONT_END, weights=WEIGHTS)
 

@@ -43,7 +43,16 @@ def test_falling_below_clear_ends_what_was_pending() -> None:
 
 
 def test_a_level_is_cleared_once_it_has_held_and_not_by_a_dip() -> None:
-    expected = ["PENDING", "RAISED", "CLEARING", "CLEARING", "RAISED", "CLEARING", "CLEARING", "CALM"]
+    expected = [
+        "PENDING",
+        "RAISED",
+        "CLEARING",
+        "CLEARING",
+        "RAISED",
+        "CLEARING",
+        "CLEARING",
+        "CALM",
+    ]
     assert states([70, 70, 30, 30, 70, 30, 30, 30]) == expected
 
 

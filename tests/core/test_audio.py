@@ -22,7 +22,9 @@ MONO = AudioFormat(Encoding.LINEAR16, 8000, (Role.CUSTOMER,))
 @pytest.mark.parametrize(
     ("table", "subtype"), [(MULAW_TABLE, "ULAW"), (ALAW_TABLE, "ALAW")], ids=["mulaw", "alaw"]
 )
-def test_g711_equals_libsndfile(table: np.ndarray[object, np.dtype[np.int16]], subtype: str) -> None:
+def test_g711_equals_libsndfile(
+    table: np.ndarray[object, np.dtype[np.int16]], subtype: str
+) -> None:
     codes = io.BytesIO(bytes(range(256)))
     expected, _ = soundfile.read(
         codes, dtype="int16", channels=1, samplerate=8000, format="RAW", subtype=subtype

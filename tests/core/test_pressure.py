@@ -34,7 +34,9 @@ def test_the_index_stays_in_0_to_100_and_is_finite(
         assert math.isfinite(reading.baseline_deviation)
 
 
-def after(index: PressureIndex, scores: dict[str, float], hops: int, level_db: float = -25) -> float:
+def after(
+    index: PressureIndex, scores: dict[str, float], hops: int, level_db: float = -25
+) -> float:
     """Give the same hop several times; return the index then."""
     for _ in range(hops):
         index.receive_scores(scores, level_db, 1.0)

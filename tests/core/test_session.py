@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.core.drive import (
-    CALM_PEAK,
+    CALM_LEVEL,
     CUSTOMER,
     FRONT_END,
     POLICY,
-    TENSE_PEAK,
+    TENSE_LEVEL,
     WEIGHTS,
     call,
     chunks_of,
@@ -126,9 +126,7 @@ def test_two_channels_give_what_each_gives_alone(left: int, right: int, seed: in
 
 @slow
 @given(st.lists(st.floats(0, 1), min_size=40, max_size=40), st.floats(0, 1))
-def test_nothing_is_flagged_below_the_raise_threshold(
-    anger: list[float], distress: float
-) -> None:
+def test_nothing_is_flagged_below_the_raise_threshold(anger: list[float], distress: float) -> None:
     def answer(request: ScoreRequest) -> ScoreResult:
         scores = {"anger": anger[request.sequence % 40], "distress": distress}
         return ScoreResult(0, request.sequence, scores)
@@ -261,7 +259,7 @@ def test_replayed_audio_is_not_counted_twice(seed: int) -> None:
 
 def test_a_gap_is_reported_and_ends_the_speech_before_it() -> None:
     session = new_session()
-    tone = voice(3, CALM_PEAK).tobytes()
+    tone = voice(3, CALM_LEVEL).tobytes()
     session.receive_audio(tone)
     session.receive_audio(tone, first_sample=5 * 8000)
     give(session, session.take_score_requests(), level_scores)
@@ -279,8 +277,8 @@ def test_a_gap_is_reported_and_ends_the_speech_before_it() -> None:
 
 def test_lost_packets_do_not_end_the_speech() -> None:
     session = new_session()
-    tone = voice(4, CALM_PEAK).tobytes()
-    for packet in range(0, 200):
+    tone = voice(4, CALM_LEVEL).tobytes()
+    for packet in range(200):
         if packet % 20 != 7:
             session.receive_audio(tone[packet * 320 : packet * 320 + 320], packet * 160)
     give(session, session.take_score_requests(), level_scores)
@@ -293,13 +291,13 @@ def test_lost_packets_do_not_end_the_speech() -> None:
 
 def test_nothing_is_scored_on_hold() -> None:
     session = new_session()
-    session.receive_audio(voice(3, CALM_PEAK).tobytes())
+    session.receive_audio(voice(3, CALM_LEVEL).tobytes())
     before = len(session.take_score_requests())
     session.receive_control(ControlAction.HOLD)
-    session.receive_audio(voice(5, TENSE_PEAK).tobytes())
+    session.receive_audio(voice(5, TENSE_LEVEL).tobytes())
     assert session.take_score_requests() == []
     session.receive_control(ControlAction.RESUME)
-    session.receive_audio(voice(3, CALM_PEAK).tobytes())
+    session.receive_audio(voice(3, CALM_LEVEL).tobytes())
     after = session.take_score_requests()
     assert before == len(after) == 6
     assert after[0].start_sample >= 8 * 8000
@@ -319,7 +317,7 @@ def test_resuming_what_was_not_on_hold_changes_nothing() -> None:
 def test_other_channels_are_never_scored() -> None:
     roles = (Role.HUMAN_AGENT, Role.CUSTOMER, Role.AUTOMATED_AGENT)
     audio_format = AudioFormat(Encoding.LINEAR16, 8000, roles)
-    customer, loud = voice(5, CALM_PEAK), voice(5, TENSE_PEAK, 3)
+    customer, loud = voice(5, CALM_LEVEL), voice(5, TENSE_LEVEL, 3)
     session = new_session(audio_format)
     session.receive_audio(np.stack((loud, customer, loud), axis=1).tobytes())
     requests = session.take_score_requests()
@@ -354,7 +352,7 @@ def test_a_policy_may_allow_a_mixed_channel() -> None:
 
 
 @pytest.mark.parametrize("require", [False, True])
-def test_refused_consent_is_never_analysed(require: bool) -> None:
+def test_refused_consent_is_never_analysed(*, require: bool) -> None:
     policy = replace(POLICY, require_consent=require)
     with pytest.raises(ConsentError):
         open_with(Consent(ConsentState.REFUSED, notice_given=True), policy)
