@@ -74,6 +74,20 @@ def test_noise_is_measured_against_the_silence_before(noise_db, quality):
     assert (judged.confidence == 1.0) == (quality == "ok")
 
 
+def test_noise_that_passes_for_speech_shows_after_eight_seconds():
+    rng = np.random.default_rng(RNG_SEED)
+    voice = voice_like(16000)
+    scale = np.sqrt(np.mean(voice**2)) * 10 ** (-5 / 20)
+    noisy, clean = QualityMeter(), QualityMeter()
+    for hop in range(16):
+        noise = scale * rng.normal(size=HOP_SAMPLES)
+        voice[:400] *= 0.01 if hop == 3 else 1.0  # a breath
+        heard = noisy.judge_hop((voice + noise).astype(np.int16))
+        trusted = clean.judge_hop(voice.astype(np.int16))
+    assert heard.quality is SignalQuality.NOISY
+    assert trusted.quality is SignalQuality.OK
+
+
 def test_without_silence_a_hop_is_trusted():
     judged = QualityMeter().judge_hop(voice_like(16000).astype(np.int16))
     assert (judged.quality, judged.confidence) == (SignalQuality.OK, 1.0)

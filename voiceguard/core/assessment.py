@@ -56,6 +56,7 @@ class CallAssessment:
         self.high_sensitivity = False
         self.peak_level = AlertLevel.GREEN
         self.windows_missed = 0
+        self._alerts = 0
 
     @property
     def handoffs(self) -> int:
@@ -139,8 +140,10 @@ class CallAssessment:
 
     def _alert(self, hop: HopAudio, change: LevelChange, reading: PressureReading) -> AlertChanged:
         self.peak_level = max(self.peak_level, change.level)
+        self._alerts += 1
+        alert_id = self._channels[hop.channel].alert_id = f"alert-{self._alerts}"
         return AlertChanged(
-            alert_id=self._alert_id(hop.channel, change.episode),
+            alert_id=alert_id,
             level=change.level,
             previous_level=change.previous_level,
             channel=hop.channel,
@@ -148,9 +151,6 @@ class CallAssessment:
             pressure_index=reading.pressure_index,
             threshold=change.threshold,
         )
-
-    def _alert_id(self, channel: int, episode: int) -> str:
-        return f"alert-{channel}-{episode}"
 
     def _flag(self, hop: HopAudio, reading: PressureReading) -> list[Event]:
         channel = self._channels[hop.channel]
@@ -171,7 +171,7 @@ class CallAssessment:
         reason = channel.index.leading_reason()
         request = HandoffRequested(
             handoff_id=handoff_id,
-            alert_id=self._alert_id(worst, channel.ladder.episode),
+            alert_id=channel.alert_id,
             channel=worst,
             at_sample=hop.end_sample,
             pressure_index=index,
@@ -192,6 +192,8 @@ class _ChannelAssessment:
     def __init__(self, policy: Policy, weights: EvidenceWeights) -> None:
         self.index = PressureIndex(weights)
         self.ladder = AlertLadder(policy.alerts)
+        self.alert_id = ""
+        """Of its newest alert."""
         self.deviation: float | None = None
         self.scored_hops = 0
         self.peak = 0.0

@@ -16,6 +16,7 @@ from voiceguard.core.speech import (
     HopGatherer,
     SegmentEnded,
     SegmentStarted,
+    SilenceHeard,
     SpeechHop,
     VoiceActivityDetector,
 )
@@ -112,7 +113,13 @@ class ScoredChannel:
             return []
         voiced = self._vad.decide_frames(whole.tobytes())
         frames = whole.reshape(count, FRAME_SAMPLES)
-        return [self._tell(item) for item in self._gatherer.receive_frames(frames, voiced)]
+        heard: list[Heard] = []
+        for item in self._gatherer.receive_frames(frames, voiced):
+            if isinstance(item, SilenceHeard):
+                self._meter.receive_silence(item.samples)
+            else:
+                heard.append(self._tell(item))
+        return heard
 
     def _tell(self, item: SegmentStarted | SegmentEnded | SpeechHop) -> Heard:
         match item:
@@ -125,7 +132,7 @@ class ScoredChannel:
 
     def _judge(self, hop: SpeechHop) -> HeardHop:
         judged = self._meter.judge_hop(hop.samples)
-        gated = self._gate.receive_hop(hop.samples, hop.is_contiguous).is_tone_or_music
+        gated = self._gate.receive_hop(hop.samples).is_tone_or_music
         if not gated:
             self._speech_frames += HOP_SAMPLES // FRAME_SAMPLES
         audio = HopAudio(

@@ -11,6 +11,7 @@ import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Final
 
 from voiceguard.core.errors import PolicyError
@@ -49,7 +50,7 @@ class AlertPolicy:
                 raise PolicyError("alerts", f"{field.name} must be a number, not {value!r}")
             if not math.isfinite(value) or value < 0:
                 raise PolicyError("alerts", f"{field.name} = {value}; it must be 0 or more")
-        if not 0 < self.raise_threshold <= 100:  # noqa: PLR2004 - the index ends at 100
+        if not 0 < self.raise_threshold <= 100:
             problem = f"raise_threshold = {self.raise_threshold}; it must be in (0, 100]"
             raise PolicyError("alerts", problem)
         if self.clear_threshold >= self.raise_threshold:
@@ -86,7 +87,7 @@ class Policy:
         missing = [level.name.lower() for level in RAISED_LEVELS if level not in self.alerts]
         if missing:
             raise PolicyError(self.name, f"alerts.{missing[0]} is missing")
-        for lower, upper in zip(RAISED_LEVELS, RAISED_LEVELS[1:], strict=False):
+        for lower, upper in pairwise(RAISED_LEVELS):
             if self.alerts[lower].raise_threshold > self.alerts[upper].raise_threshold:
                 problem = (
                     f"alerts.{lower.name.lower()}.raise_threshold is above "

@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import enum
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from voiceguard.core.statetable import StateTable
 from voiceguard.core.units import FRAME_SAMPLES, HOP_SAMPLES
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
 __all__ = [
     "SEGMENT_TABLE",
@@ -33,12 +30,14 @@ __all__ = [
     "SegmentState",
     "SegmentStep",
     "SegmentTiming",
+    "SilenceHeard",
     "SpeechHop",
     "SpeechSegmenter",
     "VoiceActivityDetector",
 ]
 
 _HOP_FRAMES: Final = HOP_SAMPLES // FRAME_SAMPLES
+_SILENCE_EVERY_FRAMES: Final = 5  # the noise of a line changes slowly: 10 looks a second do
 
 
 class VoiceActivityDetector(Protocol):
@@ -129,7 +128,6 @@ class SegmentTiming:
     silence, which would dilute the speech that the model hears."""
 
     def __post_init__(self) -> None:
-        """Refuse times that cannot work together."""
         if not 1 <= self.onset_frames <= self.onset_window_frames:
             message = "onset_frames must lie between 1 and onset_window_frames"
             raise ValueError(message)
@@ -172,7 +170,6 @@ class SpeechSegmenter:
     """
 
     def __init__(self, timing: SegmentTiming | None = None) -> None:
-        """Start in silence, before frame 0."""
         self._timing = timing or SegmentTiming()
         self._state = SEGMENT_TABLE.initial
         self._latest: deque[bool] = deque(maxlen=self._timing.onset_window_frames)
@@ -204,7 +201,9 @@ class SpeechSegmenter:
             case SegmentState.ONSET:
                 return self._judge_onset(frame)
             case SegmentState.SPEECH:
-                first = frame if before is SegmentState.SPEECH else frame - self._timing.lookback_frames
+                first = (
+                    frame if before is SegmentState.SPEECH else frame - self._timing.lookback_frames
+                )
                 return SegmentStep(self._release(first, frame + 1))
             case SegmentState.HANGOVER:
                 return self._judge_hangover(frame)
@@ -288,7 +287,15 @@ class SpeechHop:
     """No frame was left out since the end of the hop before: the sound goes on."""
 
 
-GatheredEvent = SegmentStarted | SegmentEnded | SpeechHop
+@dataclass(frozen=True, slots=True, eq=False)
+class SilenceHeard:
+    """A frame between segments, for what the line sounds like when nobody speaks."""
+
+    samples: NDArray[np.int16]
+    """Shape (FRAME_SAMPLES,), 8 kHz."""
+
+
+GatheredEvent = SegmentStarted | SegmentEnded | SpeechHop | SilenceHeard
 
 
 class HopGatherer:
@@ -302,7 +309,6 @@ class HopGatherer:
     """
 
     def __init__(self, timing: SegmentTiming | None = None) -> None:
-        """Start before frame 0 with an empty hop."""
         timing = timing or SegmentTiming()
         self._segmenter = SpeechSegmenter(timing)
         self._kept_frames = timing.kept_frames
@@ -328,6 +334,11 @@ class HopGatherer:
         """Frames of speech that wait for their hop to fill."""
         return self._hop_frames
 
+    @property
+    def waiting_samples(self) -> NDArray[np.int16]:
+        """Those frames, joined: shape (waiting_frames * FRAME_SAMPLES,), 8 kHz."""
+        return self._hop[: self._hop_frames].reshape(-1).copy()
+
     def receive_frames(
         self, frames: NDArray[np.int16], voiced: Sequence[bool]
     ) -> list[GatheredEvent]:
@@ -338,7 +349,8 @@ class HopGatherer:
             voiced: n decisions.
 
         Returns:
-            Starts, hops and ends in the order in which they were decided.
+            Starts, hops and ends in the order in which they were decided, and of silence one
+            frame in five.
 
         """
         gathered: list[GatheredEvent] = []
@@ -347,6 +359,7 @@ class HopGatherer:
         for decision in voiced:
             step = self._segmenter.receive_frame(decision)
             if step is _NOTHING:
+                self._sample_silence(available, first_available, gathered)
                 continue
             if step.started is not None:
                 gathered.append(SegmentStarted(step.started))
@@ -357,11 +370,19 @@ class HopGatherer:
         self._kept = available[-self._kept_frames :].copy()
         return gathered
 
-    def receive_gap(self, frames: int) -> list[GatheredEvent]:
+    def receive_gap(self, frames: int) -> list[SegmentEnded]:
         """Skip frames that never arrived (zero: the channel finishes or goes on hold)."""
         self._kept = self._kept[:0]
         step = self._segmenter.receive_gap(frames)
         return [] if step.ended is None else [SegmentEnded(step.ended)]
+
+    def _sample_silence(
+        self, available: NDArray[np.int16], first_available: int, gathered: list[GatheredEvent]
+    ) -> None:
+        """Put the latest frame into `gathered` if it is silence and its turn."""
+        frame = self._segmenter.next_frame - 1
+        if frame % _SILENCE_EVERY_FRAMES == 0 and self.state is SegmentState.SILENCE:
+            gathered.append(SilenceHeard(available[frame - first_available].copy()))
 
     def _add_frame(
         self, frame: int, samples: NDArray[np.int16], gathered: list[GatheredEvent]

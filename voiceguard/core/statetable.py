@@ -8,12 +8,11 @@ The idea is that of h11 (``h11/_state.py``): everything that affects the machine
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Generic, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Set as AbstractSet
+from typing import Generic, TypeVar
 
 __all__ = ["StateTable", "StateTableError"]
 
@@ -50,7 +49,6 @@ class StateTable(Generic[StateT, InputT]):
     ignored: Mapping[StateT, AbstractSet[InputT]]
 
     def __post_init__(self) -> None:
-        """Check the table."""
         inputs = self._inputs()
         for state in type(self.initial):
             moves = set(self.transitions.get(state, {}))

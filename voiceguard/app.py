@@ -1,0 +1,166 @@
+"""Puts the parts of the server together and runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+
+from voiceguard import resources
+from voiceguard.core.pressure import EvidenceWeights
+from voiceguard.engine.asyncscoring import AsyncScorer
+from voiceguard.engine.local import FRONT_END
+from voiceguard.engine.model import StressModel
+from voiceguard.engine.scoring import ScoringLimits
+from voiceguard.server.admission import Ear, FrontDesk
+from voiceguard.server.lifecycle import BoundAddress, MonitorServer
+from voiceguard.server.live import SessionLimits
+from voiceguard.server.logs import describe_defect, new_log
+from voiceguard.server.metrics import MetricsEndpoint, ServerMetrics
+from voiceguard.server.policies import PolicyShelf
+from voiceguard.server.registry import SessionRegistry
+from voiceguard.server.scoring import SessionScoring
+from voiceguard.server.settings import ServerSettings
+from voiceguard.server.tokens import TokenFile
+
+__all__ = ["BoundAddress", "open_server", "running_server", "serve"]
+
+DEFAULT_MODEL: Final = "stress"
+"""Name of the model that comes with voiceguard."""
+
+END_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+async def serve(settings: ServerSettings, *, on_ready: Callable[[BoundAddress], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; a second one ends at once.
+
+    SIGHUP reads policies and tokens again.
+
+    Args:
+        settings: of the server.
+        on_ready: called once calls are taken, with where.
+
+    Raises:
+        VoiceguardError: the server cannot start; the message says what to correct.
+    """
+    loop = asyncio.get_running_loop()
+    signals: asyncio.Queue[str] = asyncio.Queue()
+    async with open_server(settings) as (server, address):
+        for number in END_SIGNALS:
+            loop.add_signal_handler(number, signals.put_nowait, number.name)
+        loop.add_signal_handler(signal.SIGHUP, server.reload)
+        try:
+            on_ready(address)
+            await signals.get()
+            await _drain_or_leave(server, signals)
+        finally:
+            for number in (*END_SIGNALS, signal.SIGHUP):
+                loop.remove_signal_handler(number)
+
+
+@asynccontextmanager
+async def running_server(settings: ServerSettings) -> AsyncIterator[BoundAddress]:
+    """Run a server within the caller's program, without taking its signals.
+
+    On leaving it stops at once: streams still open are broken off.
+
+    Raises:
+        VoiceguardError: the server cannot start; the message says what to correct.
+    """
+    async with open_server(settings) as (_, address):
+        yield address
+
+
+@asynccontextmanager
+async def open_server(
+    settings: ServerSettings,
+) -> AsyncIterator[tuple[MonitorServer, BoundAddress]]:
+    """Run a server and give it into the caller's hands, to reload and to drain.
+
+    Raises:
+        VoiceguardError: the server cannot start; the message says what to correct.
+    """
+    log = new_log(settings.log_level, settings.log_format)
+    metrics = ServerMetrics()
+    server = await _build(settings, metrics, log)
+    with ExitStack() as endpoints:
+        metrics_port = None
+        if settings.metrics_listen:
+            endpoint = endpoints.enter_context(MetricsEndpoint(metrics, settings.metrics_listen))
+            metrics_port = endpoint.port
+        try:
+            address = await server.start()
+            yield server, replace(address, metrics_port=metrics_port)
+        finally:
+            await server.stop(None)
+
+
+async def _drain_or_leave(server: MonitorServer, signals: asyncio.Queue[str]) -> None:
+    """Drain and stop; at the next signal, stop at once."""
+    leave = asyncio.create_task(signals.get())
+    drained = asyncio.create_task(_drain(server))
+    await asyncio.wait({leave, drained}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (leave, drained):
+        task.cancel()
+    await asyncio.gather(leave, drained, return_exceptions=True)
+
+
+async def _drain(server: MonitorServer) -> None:
+    await server.drain()
+    await server.stop()
+
+
+async def _build(
+    settings: ServerSettings, metrics: ServerMetrics, log: FilteringBoundLogger
+) -> MonitorServer:
+    tokens = None if settings.tokens_file is None else TokenFile(settings.tokens_file)
+    shelf = PolicyShelf(settings.policies_dir or resources.policies_dir(), settings.default_policy)
+    model = await asyncio.to_thread(StressModel.load, _model_dir(settings))
+    scorer = AsyncScorer(
+        model,
+        ScoringLimits(deadline_s=settings.score_deadline_s),
+        on_error=lambda error: log.error("scoring_failed", **describe_defect(error)),
+    )
+    clock = time.monotonic
+    scoring = SessionScoring(scorer, metrics, log, clock)
+    manifest = model.manifest
+    desk = FrontDesk(
+        ear=Ear(
+            FRONT_END,
+            EvidenceWeights.from_mapping(manifest.pressure),
+            f"{manifest.name}@{manifest.version}",
+        ),
+        shelf=shelf,
+        registry=SessionRegistry(settings.max_sessions, settings.resume_grace_s),
+        scoring=scoring,
+        limits=_session_limits(settings),
+        metrics=metrics,
+        log=log,
+        clock=clock,
+    )
+    return MonitorServer(
+        settings, desk=desk, scorer=scorer, scoring=scoring, tokens=tokens, log=log
+    )
+
+
+def _model_dir(settings: ServerSettings) -> Path:
+    return settings.model_dir or resources.models_dir() / DEFAULT_MODEL
+
+
+def _session_limits(settings: ServerSettings) -> SessionLimits:
+    return SessionLimits(
+        handoff_repeat_s=settings.handoff_repeat_s,
+        stall_after_s=settings.stall_after_s,
+        idle_timeout_s=settings.idle_timeout_s,
+        finish_timeout_s=settings.finish_timeout_s,
+        lag_notice_s=settings.lag_notice_s,
+        max_pending_scores=settings.max_pending_scores,
+        max_undelivered=settings.max_undelivered,
+    )

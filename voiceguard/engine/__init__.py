@@ -1,0 +1,1 @@
+"""What the core is given: voice activity detection, resampling, the model, micro-batches."""

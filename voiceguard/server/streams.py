@@ -1,0 +1,134 @@
+"""Moves the messages of one gRPC stream to and from its carrier.
+
+Two coroutines for a stream, none for a message: one reads while there is room,
+one writes what there is to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError, Message
+
+from voiceguard.server.carriers import Carrier
+from voiceguard.server.status import Refusal, invalid, not_reading
+
+HALF_CLOSE_DOUBT_S: Final = 0.02
+"""How long an end of requests is taken for a break. grpc.aio reports both as end of file, and
+the cancellation that tells them apart comes a moment later."""
+
+RequestT = TypeVar("RequestT", bound=Message)
+ResponseT = TypeVar("ResponseT", bound=Message)
+
+
+class ClientStream(Generic[RequestT, ResponseT]):
+    """One stream of one client.
+
+    Args:
+        context: the stream, whose messages are bytes.
+        request_type: class of the messages that come.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        context: grpc.aio.ServicerContext[bytes, bytes],
+        request_type: type[RequestT],
+        clock: Callable[[], float],
+    ) -> None:
+        self._context = context
+        self._request_type = request_type
+        self._clock = clock
+        self._carrier: Carrier[RequestT, ResponseT] | None = None
+        self._may_write = asyncio.Event()
+        self._may_read = asyncio.Event()
+        self._writing_since_s: float | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._unread: Refusal | None = None
+
+    def on_change(self) -> None:
+        """Take note that the carrier may have something to send, or room."""
+        self._may_write.set()
+        self._may_read.set()
+
+    async def run(self, carrier: Carrier[RequestT, ResponseT]) -> None:
+        """Serve the stream until it ends.
+
+        When the client is gone, `carrier.break_off` has been called.
+        """
+        self._carrier = carrier
+        reader = asyncio.create_task(self._read(carrier))
+        self._writer = asyncio.create_task(self._write(carrier))
+        try:
+            await asyncio.wait({self._writer})
+            failure = self._settle(carrier, self._writer)
+        except asyncio.CancelledError:
+            carrier.break_off()
+            raise
+        finally:
+            reader.cancel()
+            self._writer.cancel()
+            await asyncio.gather(reader, self._writer, return_exceptions=True)
+        if failure is not None:
+            await self._context.abort(failure.code, failure.message, failure.trailing_metadata())
+
+    def check(self, timeout_s: float) -> None:
+        """Close the stream when its client has not read for `timeout_s` seconds."""
+        since_s = self._writing_since_s
+        if since_s is not None and self._writer is not None:
+            waited_s = self._clock() - since_s
+            if waited_s >= timeout_s:
+                self._unread = not_reading(waited_s)
+                self._writer.cancel()
+
+    def _settle(
+        self, carrier: Carrier[RequestT, ResponseT], writer: asyncio.Task[None]
+    ) -> Refusal | None:
+        """Return what the stream ends with, now that nothing more is written."""
+        if self._unread is not None:
+            carrier.break_off()
+            return self._unread
+        if writer.cancelled() or writer.exception() is not None:
+            carrier.break_off()
+            return None
+        return carrier.failure
+
+    async def _read(self, carrier: Carrier[RequestT, ResponseT]) -> None:
+        read, parse = self._context.read, self._request_type.FromString
+        while not carrier.is_over:
+            content: bytes | object = await read()  # the stubs leave out the end of file
+            if not isinstance(content, bytes):
+                await asyncio.sleep(HALF_CLOSE_DOUBT_S)
+                carrier.half_close()
+                return
+            try:
+                message = parse(content)
+            except DecodeError:
+                name = self._request_type.DESCRIPTOR.name
+                carrier.refuse(invalid("request", f"the bytes are no {name}", "GARBAGE"))
+                return
+            carrier.receive(message)
+            while not carrier.has_room:
+                self._may_read.clear()
+                await self._may_read.wait()
+
+    async def _write(self, carrier: Carrier[RequestT, ResponseT]) -> None:
+        write = self._context.write
+        while True:
+            self._may_write.clear()
+            message = carrier.take_message()
+            if message is None:
+                if carrier.is_over:
+                    return
+                await self._may_write.wait()
+                continue
+            self._writing_since_s = self._clock()
+            try:
+                await write(message.SerializeToString())
+            except BaseException:
+                carrier.return_message(message)
+                raise
+            self._writing_since_s = None

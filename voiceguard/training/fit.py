@@ -1,0 +1,99 @@
+"""The training loop: soft-label losses on every hop, averaged weights kept."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from voiceguard.training.examples import Batch, RowSampler, prefetched
+from voiceguard.training.network import Shape, StressNetwork
+
+_OUTPUT_WEIGHTS: Final = (1.0, 0.8, 0.4, 0.4)
+_EMOTION_WEIGHT: Final = 0.3
+_LONGEST_GRADIENT: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long and how fast to learn."""
+
+    steps: int = 1600
+    rows: int = 64
+    peak_rate: float = 3e-3
+    weight_decay: float = 0.05
+    warm_up_steps: int = 80
+    averaging: float = 0.995
+    """Weights that are kept are an exponential mean over steps with this memory."""
+
+
+Report = Callable[[int, float], None]
+"""Called after each step with the number of steps done and the loss."""
+
+
+def fit(sampler: RowSampler, shape: Shape, schedule: Schedule, report: Report) -> StressNetwork:
+    """Train a network and return its averaged weights, in evaluation mode."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = StressNetwork(shape).to(device)
+    averaged = copy.deepcopy(network).eval()
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=schedule.peak_rate, weight_decay=schedule.weight_decay
+    )
+    network.train()
+    for step, batch in enumerate(prefetched(sampler, schedule.steps, schedule.rows)):
+        for group in optimiser.param_groups:
+            group["lr"] = _rate(step, schedule)
+        loss = loss_of(network, batch, device)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(network.parameters(), _LONGEST_GRADIENT)
+        optimiser.step()
+        _average(averaged, network, min(schedule.averaging, (step + 1) / (step + 10)))
+        report(step + 1, float(loss.detach()))
+    return averaged.cpu().eval()
+
+
+def loss_of(network: StressNetwork, batch: Batch, device: torch.device) -> Tensor:
+    """Return the loss of one batch from zero state."""
+    pcm = torch.from_numpy(batch.pcm).to(device)
+    with torch.autocast(device.type, torch.bfloat16):
+        logits, emotion_logits, _ = network(pcm, network.zero_state(len(pcm)))
+    outputs = torch.from_numpy(batch.outputs).to(device)
+    emotions = torch.from_numpy(batch.emotions).to(device)
+    weights = torch.from_numpy(batch.weights).to(device)
+    known = ~torch.isnan(outputs)
+    each = functional.binary_cross_entropy_with_logits(
+        logits.float(), torch.nan_to_num(outputs), reduction="none"
+    )
+    heads = torch.tensor(_OUTPUT_WEIGHTS, device=device)
+    total = (each * known * heads * weights[..., None]).sum() / weights.sum()
+    named = ~torch.isnan(emotions).any(dim=-1)
+    likelihood = functional.log_softmax(emotion_logits.float(), dim=-1)
+    cross_entropy = -(torch.nan_to_num(emotions) * likelihood).sum(dim=-1)
+    return total + _EMOTION_WEIGHT * (cross_entropy * named * weights).sum() / weights.sum()
+
+
+def _rate(step: int, schedule: Schedule) -> float:
+    """Return the learning rate: linear warm-up, then a cosine down to a hundredth."""
+    if step < schedule.warm_up_steps:
+        return schedule.peak_rate * (step + 1) / schedule.warm_up_steps
+    span = max(schedule.steps - schedule.warm_up_steps, 1)
+    done = (step - schedule.warm_up_steps) / span
+    return schedule.peak_rate * (0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * done)))
+
+
+@torch.no_grad()
+def _average(averaged: StressNetwork, network: StressNetwork, memory: float) -> None:
+    for mean, new in zip(
+        averaged.state_dict().values(), network.state_dict().values(), strict=True
+    ):
+        if mean.dtype.is_floating_point:
+            mean.lerp_(new, 1.0 - memory)
+        else:
+            mean.copy_(new)

@@ -1,0 +1,184 @@
+"""From a trained network to a model folder: calibrate, quantise if it costs nothing, fit, write.
+
+Everything here looks at development speakers only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from voiceguard.core.units import FULL_SCALE, HOP_SAMPLES
+from voiceguard.training.augment import Chances, Line, Sounds
+from voiceguard.training.calibrate import (
+    Calibration,
+    area_under_curve,
+    expected_calibration_error,
+    fit_calibration,
+    sigmoid,
+)
+from voiceguard.training.calls import (
+    HANDOFF_HOLD_S,
+    HANDOFF_THRESHOLD,
+    Rates,
+    fit_evidence,
+    rates_at,
+    simulate_calls,
+)
+from voiceguard.training.clips import Recording, heard_over_g711, utterances_of
+from voiceguard.training.corpora import Corpus
+from voiceguard.training.examples import TrainingDataError
+from voiceguard.training.export import Cost, Runner, measure_cost, onnx_bytes, quantised_bytes
+from voiceguard.training.gating import hops_of, speech_of
+from voiceguard.training.manifest import Provenance, write_model
+from voiceguard.training.network import StressNetwork
+from voiceguard.training.targets import OUTPUTS, target_of
+
+MOST_AUC_LOST: Final = 0.003
+"""Most that int8 may cost before fp32 is shipped instead."""
+
+CALLS: Final = 400
+"""Simulated for the constants of the index."""
+
+_QUANTISER_ROWS: Final = 96
+_QUANTISER_HOPS: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """What was written, in numbers; all on development speakers."""
+
+    auc_fp32: float
+    auc_int8: float
+    is_int8: bool
+    size_bytes: int
+    cost: Cost
+    calibration_error: dict[str, float]
+    calls: Rates
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """A development clip after a line, and what should be said of it."""
+
+    hops: NDArray[np.float32]
+    targets: NDArray[np.float32]
+    is_anger: bool
+    is_clean: bool
+
+
+def ship(  # noqa: PLR0913, PLR0917 - everything a model is made of
+    network: StressNetwork,
+    development: Sequence[Recording],
+    sounds: Sounds,
+    out: Path,
+    command: str,
+    seed: int,
+    corpora: Sequence[Corpus],
+    calls: int = CALLS,
+) -> Shipped:
+    """Write `out`/model.onnx and `out`/model.toml.
+
+    Raises:
+        TrainingDataError: the development speakers are not there.
+    """
+    heard = _hear(development, sounds, seed)
+    if not any(one.is_anger for one in heard) or all(one.is_anger for one in heard):
+        raise TrainingDataError(
+            "development speakers of CREMA-D are missing; give the whole corpus"
+        )
+    calibration = _calibrate(network, heard)
+    fp32 = onnx_bytes(network, calibration)
+    int8 = quantised_bytes(fp32, _quantiser_rows(heard), network.state_size)
+    auc_fp32, auc_int8 = _clean_auc(fp32, heard), _clean_auc(int8, heard)
+    is_int8 = auc_int8 >= auc_fp32 - MOST_AUC_LOST
+    model = int8 if is_int8 else fp32
+    runner = Runner(model)
+    errors = _errors(runner, heard)
+    simulated = simulate_calls(utterances_of(development), runner, sounds, calls, seed)
+    weights = fit_evidence(simulated)
+    made = Provenance(
+        command,
+        seed,
+        corpora,
+        calibration,
+        errors,
+        weights,
+        "development speakers of CREMA-D (acted speech)",
+    )
+    write_model(out, model, network.state_size, made)
+    rates = rates_at(simulated, weights, HANDOFF_THRESHOLD, HANDOFF_HOLD_S)
+    return Shipped(auc_fp32, auc_int8, is_int8, len(model), measure_cost(model), errors, rates)
+
+
+def _hear(development: Sequence[Recording], sounds: Sounds, seed: int) -> list[_Heard]:
+    """Return every clip twice: over clean G.711 and over a random line."""
+    line = Line(np.random.default_rng(seed), sounds, Chances(clipping=0.03))
+    heard = []
+    for recording in development:
+        target = target_of(recording.clip)
+        meant = target_of(replace(recording.clip, votes=None))
+        if recording.clip.corpus != "crema-d" or target is None or meant is None:
+            continue
+        far = line.carry(np.asarray(recording.samples / FULL_SCALE, np.float32), [])
+        lossy = hops_of(speech_of(np.round(far * FULL_SCALE).astype(np.int16)))
+        is_anger = recording.clip.emotion == "anger"
+        intended = target.outputs.copy()
+        intended[:2] = meant.outputs[:2]
+        for hops, is_clean in ((heard_over_g711(recording.samples), True), (lossy, False)):
+            if len(hops):
+                heard.append(_Heard(hops, intended, is_anger, is_clean))
+    return heard
+
+
+def _calibrate(network: StressNetwork, heard: Sequence[_Heard]) -> Calibration:
+    with torch.no_grad():
+        logits = [
+            network(torch.from_numpy(one.hops[None]), network.zero_state(1))[0][0].mean(dim=0)
+            for one in heard
+        ]
+    targets = np.stack([one.targets for one in heard]).astype(np.float64)
+    stacked = torch.stack(logits).double().numpy()
+    return fit_calibration(stacked, targets, np.ones(len(heard)))
+
+
+def _quantiser_rows(heard: Sequence[_Heard]) -> list[NDArray[np.float32]]:
+    """Return rows of joined clips: activations as they are in the middle of a call."""
+    joined = np.concatenate([one.hops for one in heard])
+    length = _QUANTISER_HOPS * HOP_SAMPLES
+    rows = joined[: len(joined) // length * length].reshape(-1, length)
+    picked = rows[:: max(len(rows) // _QUANTISER_ROWS, 1)][:_QUANTISER_ROWS]
+    return [picked[start : start + 8] for start in range(0, len(picked), 8)]
+
+
+def clip_logits(scores: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Return the mean over hops of the log-odds of each clip: (clips, outputs)."""
+    means = []
+    for of_clip in scores:
+        bounded = np.clip(of_clip.astype(np.float64), 1e-6, 1 - 1e-6)
+        means.append(np.log(bounded / (1 - bounded)).mean(axis=0))
+    return np.array(means)
+
+
+def _clean_auc(model: bytes, heard: Sequence[_Heard]) -> float:
+    clean = [one for one in heard if one.is_clean]
+    logits = clip_logits(Runner(model).score_clips(one.hops for one in clean))
+    return area_under_curve(logits[:, 0], np.array([one.is_anger for one in clean]))
+
+
+def _errors(runner: Runner, heard: Sequence[_Heard]) -> dict[str, float]:
+    """Return the calibration error of anger and distress."""
+    probabilities = sigmoid(clip_logits(runner.score_clips(one.hops for one in heard)))
+    targets = np.stack([one.targets for one in heard])
+    return {
+        name: round(
+            expected_calibration_error(probabilities[:, index], targets[:, index].astype(float)), 4
+        )
+        for index, name in enumerate(OUTPUTS[:2])
+    }
