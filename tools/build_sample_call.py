@@ -48,7 +48,10 @@ PROMPTS: Final = (
 PAUSE_BETWEEN_TURNS_S: Final = (0.35, 0.7)
 PAUSE_WITHIN_TURN_S: Final = (0.25, 0.45)
 PEAK_DBFS: Final = -2.0
-"""Level of the customer's loudest sample; one gain for all clips, as loudness tells too."""
+"""Level of the customer's loudest sample."""
+GAIN_CONTROL: Final = 0.5
+"""Share of the differences in level between clips that is taken out, as the automatic gain
+control of telephones does; what is left is how much louder the speaker grew."""
 PROMPT_RMS_DBFS: Final = -24.0
 NOISE_DBFS: Final = -62.0
 """Comfort noise on both channels."""
@@ -75,7 +78,7 @@ Creative Commons Attribution-ShareAlike 3.0 |
 
 The recording as a whole is offered under Creative Commons Attribution-ShareAlike 3.0
 (<https://creativecommons.org/licenses/by-sa/3.0/>). What was changed: clips were cut at their
-ends, set to one level, joined with pauses and comfort noise, and companded. The rest of
+ends, brought halfway to one level, joined with pauses and comfort noise, and companded. The rest of
 voiceguard is under its own licence.
 
 ## How it was chosen
@@ -218,9 +221,11 @@ def compand(scaled: Samples) -> NDArray[np.int16]:
 
 
 def level(clips: Mapping[str, Samples]) -> dict[str, Samples]:
-    """Bring all clips of one speaker to `PEAK_DBFS` by one gain."""
-    peak = max(float(np.abs(clip).max()) for clip in clips.values())
-    return {name: clip * 10 ** (PEAK_DBFS / 20) / peak for name, clip in clips.items()}
+    """Even out the levels of one speaker's clips by `GAIN_CONTROL`, the loudest at `PEAK_DBFS`."""
+    powers = {name: float((clip**2).mean()) for name, clip in clips.items()}
+    evened = {name: clip / powers[name] ** (GAIN_CONTROL / 2) for name, clip in clips.items()}
+    peak = max(float(np.abs(clip).max()) for clip in evened.values())
+    return {name: clip * 10 ** (PEAK_DBFS / 20) / peak for name, clip in evened.items()}
 
 
 def level_prompt(prompt: Samples) -> Samples:
@@ -267,7 +272,7 @@ def main() -> None:
     agent = {name: level_prompt(read_clip(options.prompts, name)) for name in PROMPTS}
     spoken = list(place(customer, agent, rng))
     call = mix(spoken, rng)
-    soundfile.write(options.out, call, SAMPLE_RATE_HZ, subtype="PCM_16", format="FLAC")
+    soundfile.write(options.out, call, SAMPLE_RATE_HZ, subtype="PCM_16")
     notes = options.out.with_name("ATTRIBUTION.md")
     notes.write_text(attribution(spoken, options.out, votes, speaker), encoding="utf-8")
     print(f"{options.out}: {len(call) / SAMPLE_RATE_HZ:.1f} s, speaker {speaker}; {notes}")

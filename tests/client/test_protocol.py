@@ -310,6 +310,26 @@ def test_an_id_in_use_is_refused_unless_it_may_be_our_own_orphan():
     assert call.state is LinkState.OPENING
 
 
+def test_a_session_whose_new_token_was_lost_is_waited_for(protocol):
+    # The stream broke before the answer to a resume came: our token is stale now.
+    protocol.receive_failure(BROKEN)
+    protocol.begin_stream()
+    sent(protocol)
+    protocol.receive_failure(BROKEN)
+    protocol.begin_stream()
+    sent(protocol)
+    protocol.receive_failure(GONE)
+    for _ in range(3):
+        assert protocol.state is LinkState.REOPENING
+        protocol.begin_stream()
+        sent(protocol)
+        protocol.receive_failure(EXISTS)
+    protocol.begin_stream()
+    sent(protocol)
+    protocol.receive_response(opened())
+    assert protocol.state is LinkState.STREAMING
+
+
 def test_a_server_that_claims_too_much_is_at_fault(protocol):
     protocol.receive_failure(BROKEN)
     protocol.begin_stream()

@@ -94,8 +94,8 @@ async def test_a_client_that_does_not_read_is_closed_and_may_resume(serving):
         registry = server.server._desk.registry
         session = next(iter(registry))
         await eventually(lambda: registry.detached == 1, timeout_s=20)
-        assert session.outbox.dropped >= 0
         assert len(session.outbox) <= 64 + 16
+        assert session.received_samples < 20 * RATE_HZ  # what it sent was not read any more
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
         await channel.close()
@@ -106,7 +106,6 @@ async def test_a_client_that_does_not_read_is_closed_and_may_resume(serving):
         responses = await again.play(b"")
         assert kinds(responses)[-1] == "summary"
         assert "alert" in kinds(responses)
-        assert responses[-1].summary.high_sensitivity
 
 
 async def test_others_are_served_while_one_is_stuck(serving):

@@ -19,7 +19,7 @@ EMO_DB_DIR = SPEECH_DIR / "emo-db"
 @cache
 def recordings() -> tuple[Recording, ...]:
     clips = [*read_crema_d(CREMA_D_DIR), *read_emo_db(EMO_DB_DIR)]
-    return tuple(read_recordings(clips, lambda done, total: None))
+    return tuple(read_recordings(clips, lambda *_: None))
 
 
 @cache

@@ -47,7 +47,7 @@ def exit_code_of(error: VoiceguardError) -> ExitCode:
 
 def report(problem: object) -> None:
     """Print an error as one line on standard error."""
-    text = " ".join(str(problem).split())
+    text = " ".join(str(problem).encode("utf-8", "replace").decode("utf-8").split())
     click.echo(click.style("error: ", fg="red", bold=True) + text, err=True)
 
 

@@ -14,11 +14,12 @@ from voiceguard.engine.model import StressModel
 
 @click.group()
 def model() -> None:
-    r"""Say what the model is.
+    """Say what the model is.
 
+    \b
     Example:
       voiceguard model info
-    """
+    """  # noqa: D301 - click takes the backspace for "keep these lines"
 
 
 @model.command()

@@ -123,6 +123,9 @@ def _find(paths: Sequence[Path]) -> tuple[list[Path], int]:
 def _csv_writer(target: Path) -> Iterator[_Row]:
     """Lend a writer; a file takes its name only when all is written."""
     if target == STANDARD_OUTPUT:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # Names of files are bytes, and must come out as they are.
+            sys.stdout.reconfigure(errors="surrogateescape")
         yield csv.writer(sys.stdout, lineterminator="\n")
         return
     with write_atomically(target) as stream:

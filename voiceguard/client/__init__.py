@@ -10,7 +10,7 @@ A call survives broken streams: it keeps the last 10 s of audio, resumes where t
 server says that it is, and yields each alert, handoff and flag once.
 """
 
-from voiceguard.client.call import CallStatistics, MonitoredCall
+from voiceguard.client.call import MonitoredCall
 from voiceguard.client.client import MonitorClient
 from voiceguard.client.config import session_config
 from voiceguard.client.errors import (
@@ -22,6 +22,7 @@ from voiceguard.client.errors import (
 from voiceguard.client.events import CallEvent, event_of, response_of
 from voiceguard.client.retry import RetryPolicy
 from voiceguard.client.security import TlsOptions
+from voiceguard.client.statistics import CallStatistics
 from voiceguard.client.trunk import TrunkClient
 
 __all__ = [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
@@ -19,11 +18,12 @@ from voiceguard.client.inbox import EventInbox
 from voiceguard.client.lifecycle import LinkState
 from voiceguard.client.protocol import MAX_AUDIO_BYTES, CallProtocol
 from voiceguard.client.retry import RetryBudget, RetryPolicy
+from voiceguard.client.statistics import CallStatistics
 from voiceguard.core.audio import MAX_REPLAY_S
 from voiceguard.core.events import ControlAction, HandoffOutcome
 from voiceguard.v1 import monitor_pb2 as pb
 
-__all__ = ["CallStatistics", "MonitoredCall"]
+__all__ = ["MonitoredCall"]
 
 FINISH_TIMEOUT_S: Final = 30.0
 """How long to wait for a summary, in seconds."""
@@ -35,7 +35,7 @@ what has been sent and may have to be sent again."""
 OPEN_TIMEOUT_S: Final = 10.0
 """How long to wait for the first response of a stream, in seconds."""
 
-STEADY_S: Final = 5.0
+STEADY_S: Final = 2.0
 """A stream that lived this long, in seconds, earns its successor a fresh retry budget."""
 
 LEAVE_S: Final = 1.0
@@ -44,26 +44,6 @@ LEAVE_S: Final = 1.0
 _ENDED_EARLY: Final = Failure(
     grpc.StatusCode.UNAVAILABLE, "the server ended the session while the call went on"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class CallStatistics:
-    """What a call went through; all counts are of sample frames at the call's own rate."""
-
-    received_samples: int
-    """Taken from the dialer: the call's length on the audio clock."""
-    unsent_samples: int
-    """Waiting to be sent now."""
-    lost_samples: int
-    """Fell out of the buffer before the server had them: reported as `AudioGap`."""
-    replayed_samples: int
-    """Sent more than once, after broken streams."""
-    resumes: int
-    """Broken streams after which the session went on."""
-    reopened: int
-    """Sessions that were opened because the server no longer knew the one before."""
-    dropped_events: int
-    """Interim events that nobody read in time; never alerts, handoffs or flags."""
 
 
 class MonitoredCall:

@@ -7,6 +7,7 @@ one writes what there is to say.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
@@ -19,6 +20,9 @@ from voiceguard.server.status import Refusal, invalid, not_reading
 HALF_CLOSE_DOUBT_S: Final = 0.02
 """How long an end of requests is taken for a break. grpc.aio reports both as end of file, and
 the cancellation that tells them apart comes a moment later."""
+
+ABORT_S: Final = 1.0
+"""How long a stream may take to send its error."""
 
 RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)
@@ -73,7 +77,7 @@ class ClientStream(Generic[RequestT, ResponseT]):
             self._writer.cancel()
             await asyncio.gather(reader, self._writer, return_exceptions=True)
         if failure is not None:
-            await self._context.abort(failure.code, failure.message, failure.trailing_metadata())
+            await self._abort(failure)
 
     def check(self, timeout_s: float) -> None:
         """Close the stream when its client has not read for `timeout_s` seconds."""
@@ -83,6 +87,16 @@ class ClientStream(Generic[RequestT, ResponseT]):
             if waited_s >= timeout_s:
                 self._unread = not_reading(waited_s)
                 self._writer.cancel()
+
+    async def _abort(self, failure: Refusal) -> None:
+        """End the stream with an error.
+
+        A client that does not read will find it once it does; nobody waits for that.
+        """
+        context = self._context
+        with contextlib.suppress(TimeoutError, grpc.aio.InternalError):  # or the client is gone
+            async with asyncio.timeout(ABORT_S):
+                await context.abort(failure.code, failure.message, failure.trailing_metadata())
 
     def _settle(
         self, carrier: Carrier[RequestT, ResponseT], writer: asyncio.Task[None]

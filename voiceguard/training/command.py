@@ -55,7 +55,7 @@ def train(  # noqa: PLR0913, PLR0917 - one argument for each option
     steps: int,
     threads: int,
 ) -> None:
-    r"""Train the stress model and write model.onnx and model.toml.
+    """Train the stress model and write model.onnx and model.toml.
 
     Corpora are folders as their publishers ship them. Speakers kept for
     development and test are fixed in voiceguard.training.splits; no test speaker
@@ -64,7 +64,7 @@ def train(  # noqa: PLR0913, PLR0917 - one argument for each option
     \b
     Example:
       voiceguard train --crema-d CREMA-D --emo-db EMO-DB --out models/stress --seed 7
-    """
+    """  # noqa: D301 - click takes the backspace for "keep these lines"
     given = [(CREMA_D, crema_d), (EMO_DB, emo_db), (EMOGATOR, emogator)]
     folders = [(corpus, folder) for corpus, folder in given if folder is not None]
     folders += [(CALM, folder) for folder in calm]
@@ -96,12 +96,12 @@ def train(  # noqa: PLR0913, PLR0917 - one argument for each option
 def evaluate(
     model: Path, crema_d: Path | None, emo_db: Path | None, split: str, json_path: Path | None
 ) -> None:
-    r"""Measure a model over G.711 on held-out speakers of acted corpora.
+    """Measure a model over G.711 on held-out speakers of acted corpora.
 
     \b
     Example:
       voiceguard evaluate --model models/stress --crema-d CREMA-D --emo-db EMO-DB
-    """
+    """  # noqa: D301 - click takes the backspace for "keep these lines"
     pairs = ((CREMA_D, crema_d), (EMO_DB, emo_db))
     folders = [(corpus, folder) for corpus, folder in pairs if folder is not None]
     if not folders:

@@ -103,8 +103,8 @@ class MelEnergy(nn.Module):
         self.register_buffer("filters", torch.tensor(filters[:, :, None], dtype=torch.float32))
 
     def forward(self, samples: Tensor) -> Tensor:
-        """Return energies (batch, MEL_BANDS, steps) of samples (batch, OVERLAP + 80 steps)."""
-        spectrum = functional.conv1d(samples[:, None], self.basis, stride=STEP_SAMPLES)
+        """Return energies (batch, MEL_BANDS, steps) of samples (batch, 1, OVERLAP + 80 steps)."""
+        spectrum = functional.conv1d(samples, self.basis, stride=STEP_SAMPLES)
         return functional.conv1d(spectrum * spectrum, self.filters)
 
 
@@ -181,9 +181,8 @@ class StressNetwork(nn.Module):
             and the state for the next call.
         """
         parts = self._split(state)
-        samples = torch.cat([parts[0][:, 0], pcm], dim=1)
-        kept = [samples[:, -OVERLAP_SAMPLES:]]
-        features, valid, level_kept = self._features(samples, parts[1])
+        kept = [pcm[:, -OVERLAP_SAMPLES:]]
+        features, valid, level_kept = self._features(pcm, parts[0], parts[1])
         kept.append(_flat(level_kept))
         x = torch.cat([parts[2], features], dim=2)
         kept.append(_flat(x[:, :, -STEM_PAST:]))
@@ -208,17 +207,29 @@ class StressNetwork(nn.Module):
             start += rows * columns
         return parts
 
-    def _features(self, samples: Tensor, past: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return level-normalised log-mel, which hops exist, and the past levels to keep."""
-        with torch.autocast(samples.device.type, enabled=False):
+    def _features(
+        self, pcm: Tensor, overlap: Tensor, past: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return level-normalised log-mel, which hops exist, and the past levels to keep.
+
+        Every hop goes through the front end by itself, in arrays of one shape: so its
+        features are the same to the last bit however many hops and calls are run at once,
+        and rounding to int8 cannot fall differently.
+        """
+        hops = pcm.reshape(pcm.shape[0], -1, HOP_SAMPLES)
+        before = torch.cat([overlap, hops[:, :-1, -OVERLAP_SAMPLES:]], dim=1)
+        samples = torch.cat([before, hops], dim=2).reshape(-1, 1, OVERLAP_SAMPLES + HOP_SAMPLES)
+        with torch.autocast(pcm.device.type, enabled=False):
             energy = self.energy(samples)
-        by_hop = functional.avg_pool1d(energy.mean(dim=1, keepdim=True), HOP_STEPS)
+        by_hop = energy.mean(dim=(1, 2), keepdim=True).reshape(pcm.shape[0], 1, -1)
         levels = torch.cat([past, torch.cat([by_hop, torch.ones_like(by_hop)], dim=1)], dim=2)
         summed = _sliding_sum(levels, LEVEL_HOPS)
-        level = torch.log(summed[:, :1] / summed[:, 1:] + LOG_FLOOR)
-        by_step = functional.interpolate(level, scale_factor=float(HOP_STEPS), mode="nearest")
-        relative = torch.clamp(torch.log(energy + LOG_FLOOR) - by_step, QUIETEST, LOUDEST)
-        return self.input_norm(relative), levels[:, 1:], levels[:, :, -(LEVEL_HOPS - 1) :]
+        level = (summed[:, :1] / summed[:, 1:]).reshape(-1, 1, 1)
+        relative = torch.log((energy + LOG_FLOOR) / (level + LOG_FLOOR))
+        features = self.input_norm(torch.clamp(relative, QUIETEST, LOUDEST))
+        by_call = features.reshape(pcm.shape[0], -1, MEL_BANDS, HOP_STEPS).transpose(1, 2)
+        joined = by_call.reshape(pcm.shape[0], MEL_BANDS, -1)
+        return joined, levels[:, 1:], levels[:, :, -(LEVEL_HOPS - 1) :]
 
     def _pool(self, x: Tensor, past: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and deviation over a long and a short window of hops, and what to keep."""
@@ -236,8 +247,15 @@ def _flat(x: Tensor) -> Tensor:
 
 
 def _sliding_sum(x: Tensor, window: int) -> Tensor:
-    """Return sums over `window` neighbours along the last axis, which shrinks by window - 1."""
-    return functional.avg_pool1d(x, window, stride=1) * window
+    """Return sums over `window` neighbours along the last axis, which shrinks by window - 1.
+
+    Added one by one, in one order: a pooling kernel's order depends on the length.
+    """
+    summed = x[:, :, : 1 - window]
+    for shift in range(1, window):
+        stop = shift + 1 - window
+        summed = summed + (x[:, :, shift:stop] if stop else x[:, :, shift:])
+    return summed
 
 
 def _statistics(moments: Tensor, valid: Tensor, window: int, channels: int) -> Tensor:

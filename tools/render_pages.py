@@ -1,29 +1,39 @@
 """Write docs/state-machines.md from the tables that the program runs on.
 
-python tools/render_state_machines.py            # write it
-python tools/render_state_machines.py --check    # exit 1 if it is out of date
+python tools/render_pages.py            # write it
+python tools/render_pages.py --check    # exit 1 if it is out of date
 """
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from voiceguard.core.alerts import ALERT_TABLE
 from voiceguard.core.handoffs import REQUEST_TABLE, TRIGGER_TABLE
+from voiceguard.core.pressure import EvidenceWeights
 from voiceguard.core.speech import SEGMENT_TABLE
+from voiceguard.engine.manifest import load_manifest
+from voiceguard.resources import models_dir
 from voiceguard.server.call import CALL_TABLE
 
 if TYPE_CHECKING:
     from voiceguard.core.statetable import StateTable
 
-PAGE: Final = Path(__file__).parents[1] / "docs" / "state-machines.md"
+DOCS: Final = Path(__file__).parents[1] / "docs"
+
+CONSTANTS: Final = re.compile(
+    r"(<!-- constants: .*? -->\n).*?(<!-- end of constants -->)", re.DOTALL
+)
 
 INTRODUCTION: Final = """\
 # State machines
 
-Drawn by `python tools/render_state_machines.py` from the tables that the program
+Drawn by `python tools/render_pages.py` from the tables that the program
 runs on; a test fails when this page and the tables differ. In a table, `·` means
 that the input changes nothing in that state, on purpose.
 """
@@ -66,8 +76,8 @@ MACHINES: Final[list[tuple[StateTable[Any, Any], str]]] = [
 ]
 
 
-def render() -> str:
-    """Return the page."""
+def state_machines(_: str) -> str:
+    """Return docs/state-machines.md."""
     parts = [INTRODUCTION]
     for table, remark in MACHINES:
         name = table.name[0].upper() + table.name[1:]
@@ -77,12 +87,33 @@ def render() -> str:
     return "\n".join(parts)
 
 
+def pressure_index(page: str) -> str:
+    """Return docs/pressure-index.md with the constants of the shipped model."""
+    values = load_manifest(models_dir() / "stress" / "model.toml").pressure
+    rows = [f"| `{field.name}` | {values[field.name]:g} |" for field in fields(EvidenceWeights)]
+    table = "\n".join(["| constant | value |", "|---|---|", *rows])
+    return CONSTANTS.sub(lambda found: f"{found[1]}{table}\n{found[2]}", page)
+
+
+PAGES: Final[dict[str, Callable[[str], str]]] = {
+    "state-machines.md": state_machines,
+    "pressure-index.md": pressure_index,
+}
+
+
 def main(arguments: list[str]) -> int:
-    """Write the page, or check it."""
-    if arguments == ["--check"]:
-        return 0 if PAGE.read_text("utf-8") == render() else 1
-    PAGE.write_text(render(), "utf-8")
-    return 0
+    """Write the pages, or check them."""
+    outdated = []
+    for name, render in PAGES.items():
+        path = DOCS / name
+        before = path.read_text("utf-8") if path.exists() else ""
+        after = render(before)
+        if before != after:
+            outdated.append(name)
+            if arguments != ["--check"]:
+                path.write_text(after, "utf-8")
+    print("out of date: " + ", ".join(outdated) if outdated else "all pages are up to date")
+    return 1 if outdated and arguments == ["--check"] else 0
 
 
 if __name__ == "__main__":
