@@ -207,3 +207,19 @@ async def test_a_cancelled_trunk_detaches_its_calls(server):
     opened = await again.open(make_config("call-1", resume_token=token))
     assert opened.accepted_samples == 8000
     await asyncio.gather(trunk.reading, return_exceptions=True)
+
+
+async def test_a_crowded_trunk_goes_on_once_its_responses_are_read(serving, model):
+    """So few events are kept here that every call is full again and again."""
+    async with serving(max_undelivered=8, max_pending_scores=2) as server:
+        contents = {n: angry_call(n) for n in range(3)}
+        trunk = TrunkCaller(server)
+        await trunk.open(*contents)
+        for start in range(0, len(contents[0]), 64_000):
+            await trunk.send(*((n, audio(c[start : start + 64_000])) for n, c in contents.items()))
+        await asyncio.wait_for(trunk.close(), 10)
+        for number, content in contents.items():
+            expected = local_responses(model, content, session_id=f"call-{number}")
+            lasting = [item for item in expected if not item.HasField("pressure")]
+            received = without_repeats(trunk.responses[number])
+            assert [item for item in received if not item.HasField("pressure")] == lasting

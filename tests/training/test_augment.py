@@ -43,7 +43,7 @@ def test_the_same_seed_is_the_same_line_and_another_is_not() -> None:
 
 @pytest.mark.parametrize(("law", "table"), [(MULAW, MULAW_TABLE), (ALAW, ALAW_TABLE)])
 def test_g711_gives_only_values_that_it_can_code(law: str, table: np.ndarray) -> None:
-    samples = recordings()[0].samples / np.float32(32768)
+    samples = np.asarray(recordings()[0].samples / 32768, np.float32)
     coded = through_g711(samples, law)
     assert np.isin((coded * 32768).astype(np.int32), table).all()
     assert 10 * np.log10(np.mean(samples**2) / np.mean((coded - samples) ** 2)) > 25.0

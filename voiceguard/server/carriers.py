@@ -197,6 +197,8 @@ class Trunk:
             for response in responses:
                 message.responses.add(call=number, response=response)
             room -= len(responses)
+            if call.has_room:
+                self._crowded.discard(number)
             if call.has_responses:
                 break
             del self._talking[number]

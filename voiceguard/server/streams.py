@@ -146,3 +146,4 @@ class ClientStream(Generic[RequestT, ResponseT]):
                 carrier.return_message(message)
                 raise
             self._writing_since_s = None
+            self._may_read.set()  # what has been sent may have made room
