@@ -78,19 +78,19 @@ def test_a_level_without_hold_is_raised_at_once() -> None:
     assert machine.state is AlertState.RAISED
 
 
-def test_a_ladder_names_thresholds_and_counts_episodes() -> None:
+def test_a_ladder_names_levels_and_thresholds() -> None:
     ladder = AlertLadder(POLICY.alerts)
     changes = []
     for index in [90] * 3 + [0] * 4 + [50] * 2:
         change = ladder.receive_index(index, HOP_S, 30.0)
         if change is not None:
-            changes.append((change.episode, change.level, change.threshold))
-    assert changes == [(1, YELLOW, 40), (1, RED, 85), (1, GREEN, 70), (2, YELLOW, 40)]
+            changes.append((change.level, change.threshold))
+    assert changes == [(YELLOW, 40), (RED, 85), (GREEN, 70), (YELLOW, 40)]
 
 
 def levels(handoffs: Handoffs, *received: tuple[AlertLevel, int]) -> list[str | None]:
     """Give levels at seconds; return the ids of the requests made."""
-    return [handoffs.receive_level(level, at_s * 8000) for level, at_s in received]
+    return [handoffs.receive_level(level, 90.0, at_s * 8000) for level, at_s in received]
 
 
 def test_one_request_for_each_time_the_level_is_reached() -> None:
@@ -104,6 +104,13 @@ def test_a_cooldown_delays_the_next_request_and_does_not_lose_it() -> None:
     handoffs = Handoffs(POLICY, cooldown_samples=10 * 8000)
     made = levels(handoffs, (ORANGE, 1), (GREEN, 2), (ORANGE, 3), (ORANGE, 10), (ORANGE, 11))
     assert made == ["handoff-1", None, None, None, "handoff-2"]
+
+
+def test_a_level_that_only_lingers_asks_for_nobody() -> None:
+    handoffs = Handoffs(POLICY, cooldown_samples=0)
+    raise_at = POLICY.alerts[ORANGE].raise_threshold
+    assert handoffs.receive_level(ORANGE, raise_at - 1, 8000) is None
+    assert handoffs.receive_level(ORANGE, raise_at, 16000) == "handoff-1"
 
 
 @pytest.mark.parametrize(

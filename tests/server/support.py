@@ -267,9 +267,25 @@ class RunningServer:
 @asynccontextmanager
 async def running(settings: ServerSettings) -> AsyncIterator[RunningServer]:
     """Run a server with these settings, and connect to it in plaintext."""
-    async with open_server(settings) as (server, address):
-        async with grpc.aio.insecure_channel(address.target) as channel:
-            yield RunningServer(server, address, channel)
+    async with (
+        open_server(settings) as (server, address),
+        grpc.aio.insecure_channel(address.target) as channel,
+    ):
+        yield RunningServer(server, address, channel)
+
+
+async def stream_end(stream) -> StreamError | None:
+    """Read a stream to its end; return the error that it ends with, None when it ends well."""
+    try:
+        while await stream.read() is not grpc.aio.EOF:
+            pass
+    except grpc.aio.AioRpcError as error:
+        return as_stream_error(error)
+    code = await stream.code()
+    if code is grpc.StatusCode.OK:
+        return None
+    metadata, details = await stream.trailing_metadata(), await stream.details()
+    return as_stream_error(grpc.aio.AioRpcError(code, grpc.aio.Metadata(), metadata, details, None))
 
 
 async def eventually(condition, timeout_s: float = 3.0) -> None:
@@ -334,7 +350,9 @@ def write_policy(folder: Path, name: str, **replacements: str) -> Path:
     text = text.replace('name = "default"', f'name = "{name}"')
     for old, new in replacements.items():
         assert f"{old} = " in text
-        lines = [f"{old} = {new}" if line.startswith(f"{old} =") else line for line in text.splitlines()]
+        lines = [
+            f"{old} = {new}" if line.startswith(f"{old} =") else line for line in text.splitlines()
+        ]
         text = "\n".join(lines)
     path = folder / f"{name}.toml"
     path.write_text(text)

@@ -131,7 +131,7 @@ async def test_what_is_missing_is_said_at_the_start(settings, tmp_path):
         async with running(dataclasses.replace(settings, **changes)):
             pass
 
-    with pytest.raises(PolicyError, match="no \\*.toml"):
+    with pytest.raises(PolicyError, match=r"no \*.toml"):
         await start(policies_dir=tmp_path)
     write_policy(tmp_path, "other")
     with pytest.raises(PolicyError, match="default"):

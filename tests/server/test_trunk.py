@@ -10,7 +10,6 @@ from google.rpc import error_details_pb2
 
 from tests.server.support import (
     angry_call,
-    as_stream_error,
     audio,
     calm_call,
     eventually,
@@ -18,6 +17,7 @@ from tests.server.support import (
     local_responses,
     make_config,
     pieces,
+    stream_end,
     unpack,
     without_repeats,
 )
@@ -186,11 +186,7 @@ async def test_garbage_ends_the_trunk_and_its_calls_can_be_resumed(server):
     await stream.write(message.SerializeToString())
     opened = (await stream.read()).responses[0].response.opened
     await stream.write(b"\xff" * 9)
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        while await stream.read() is not grpc.aio.EOF:
-            pass
-        raise AssertionError
-    assert as_stream_error(caught.value).reason == "GARBAGE"
+    assert (await stream_end(stream)).reason == "GARBAGE"
     again = server.call()
     await again.open(make_config(resume_token=opened.resume_token))
 

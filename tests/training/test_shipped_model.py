@@ -26,7 +26,7 @@ from voiceguard.training.network import (
     OVERLAP_SAMPLES,
     STEP_SAMPLES,
 )
-from voiceguard.training.ship import clip_logits
+from voiceguard.training.ship import log_odds_of_clips
 from voiceguard.training.splits import held_out_speakers
 
 MODEL_DIR = Path(__file__).resolve().parents[2] / "models" / "stress"
@@ -109,7 +109,7 @@ def test_its_front_end_is_librosas() -> None:
 def test_anger_stands_out_among_the_bundled_clips(runner: Runner) -> None:
     hops = [heard_over_g711(one.samples) for one in recordings()]
     anger = np.array([one.clip.emotion == "anger" for one in recordings()])
-    assert area_under_curve(clip_logits(runner.score_clips(hops))[:, 0], anger) >= 0.85
+    assert area_under_curve(log_odds_of_clips(runner.score_clips(hops))[:, 0], anger) >= 0.85
 
 
 def test_a_calm_voice_that_only_gets_louder_stays_below_yellow() -> None:

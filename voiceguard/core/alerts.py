@@ -110,8 +110,6 @@ class LevelMachine:
 class LevelChange:
     """The level of a channel went from one to another."""
 
-    episode: int
-    """1, 2 ...: from leaving green to being green again is one episode."""
     level: AlertLevel
     previous_level: AlertLevel
     threshold: float
@@ -124,8 +122,6 @@ class AlertLadder:
     def __init__(self, policies: Mapping[AlertLevel, AlertPolicy]) -> None:
         self._policies = policies
         self._machines = {level: LevelMachine(policies[level]) for level in RAISED_LEVELS}
-        self.episode = 0
-        """Number of the newest episode; 0 before the first."""
         self.level = AlertLevel.GREEN
 
     def receive_index(
@@ -142,6 +138,4 @@ class AlertLadder:
             threshold = self._policies[self.level].raise_threshold
         else:
             threshold = self._policies[previous].clear_threshold
-        if previous is AlertLevel.GREEN:
-            self.episode += 1
-        return LevelChange(self.episode, self.level, previous, threshold)
+        return LevelChange(self.level, previous, threshold)

@@ -158,16 +158,17 @@ class CallAssessment:
         if self.high_sensitivity or flag_level is None or channel.ladder.level < flag_level:
             return []
         self.high_sensitivity = True
-        reason = channel.index.leading_reason().value
-        return [SessionFlagged(hop.channel, hop.end_sample, reading.pressure_index, reason)]
+        reason = channel.index.leading_reason()
+        sentence = explain(reason, channel.ladder.level, reading.pressure_index, channel.deviation)
+        return [SessionFlagged(hop.channel, hop.end_sample, reading.pressure_index, sentence)]
 
     def _request_handoff(self, hop: HopAudio) -> list[Event]:
         worst = max(self._channels, key=self._urgency)
         channel = self._channels[worst]
-        handoff_id = self._handoffs.receive_level(channel.ladder.level, hop.end_sample)
+        index, level = channel.index.pressure_index, channel.ladder.level
+        handoff_id = self._handoffs.receive_level(level, index, hop.end_sample)
         if handoff_id is None:
             return []
-        index, level = channel.index.pressure_index, channel.ladder.level
         reason = channel.index.leading_reason()
         request = HandoffRequested(
             handoff_id=handoff_id,

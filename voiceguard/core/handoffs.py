@@ -104,6 +104,8 @@ class Handoffs:
 
     def __init__(self, policy: Policy, cooldown_samples: int) -> None:
         self._level = policy.handoff_level
+        alert = policy.alerts.get(policy.handoff_level) if policy.handoff_level else None
+        self._raise_threshold = alert.raise_threshold if alert else 100.0
         self._cooldown_samples = cooldown_samples
         self._trigger = TRIGGER_TABLE.initial
         self._last_sample: int | None = None
@@ -114,14 +116,23 @@ class Handoffs:
         """Requests made so far."""
         return len(self._requests)
 
-    def receive_level(self, level: AlertLevel, at_sample: int) -> str | None:
-        """Take the call's level after one hop; return the id of a request to make now."""
+    def receive_level(self, level: AlertLevel, pressure_index: float, at_sample: int) -> str | None:
+        """Take the call's level after one hop; return the id of a request to make now.
+
+        Args:
+            level: the highest of any channel.
+            pressure_index: of that channel. A level that only lingers, its index below the
+                raise threshold, asks for nobody.
+            at_sample: where the hop ends.
+        """
         if self._level is None:
             return None
         if level < self._level:
             self._receive(TriggerInput.LEVEL_FELL)
             return None
-        if self._cooling(at_sample) or self._trigger is not TriggerState.ARMED:
+        if pressure_index < self._raise_threshold or self._cooling(at_sample):
+            return None
+        if self._trigger is not TriggerState.ARMED:
             return None
         self._receive(TriggerInput.REACHED)
         self._last_sample = at_sample

@@ -37,8 +37,11 @@ class Outbox:
 
     @property
     def is_full(self) -> bool:
-        """Whether nothing more should be asked for until the client reads."""
-        return len(self._responses) >= self._limit
+        """Whether nothing more should be asked for until the client reads.
+
+        True at half the limit: what was asked for before still finds room.
+        """
+        return len(self._responses) * 2 >= self._limit
 
     def put(self, response: pb.MonitorResponse) -> None:
         """Add a response; over the limit, drop the oldest that may be dropped."""

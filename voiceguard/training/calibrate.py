@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -85,6 +84,14 @@ def sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(z, -60.0, 60.0))))
 
 
-def mean_logits(hops: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return the score of each clip before the sigmoid: the mean over its hops."""
-    return np.array([of_clip.mean(axis=0) for of_clip in hops])
+def clip_logits(hops: NDArray[np.float64], window_hops: int) -> NDArray[np.float64]:
+    """Return the score of a clip before the sigmoid: a mean over its hops.
+
+    The first hops count for less, as far as the model's window is not yet full.
+
+    Args:
+        hops: logits (k, outputs), from the start of a channel.
+        window_hops: hops that fill the window.
+    """
+    weights = np.minimum(np.arange(1, len(hops) + 1), window_hops)
+    return np.asarray(np.average(hops, axis=0, weights=weights))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from voiceguard.training.calibrate import area_under_curve, expected_calibration_error, sigmoid
 from voiceguard.training.clips import Recording, heard_over_g711
 from voiceguard.training.export import Runner
-from voiceguard.training.ship import clip_logits
+from voiceguard.training.ship import log_odds_of_clips
 
 PRESSURED = ("anger", "fear")
 
@@ -37,11 +37,11 @@ class Accuracy:
 
 
 def measure_accuracy(runner: Runner, recordings: Sequence[Recording]) -> Accuracy:
-    """Score every recording from the start of a channel; a clip's score is its mean log-odds."""
+    """Score every recording from the start of a channel; a clip's score is a mean of log-odds."""
     hops = [heard_over_g711(recording.samples) for recording in recordings]
     scored = [one for one in hops if len(one)]
     logits = np.full((len(hops), 4), -20.0)
-    logits[[len(one) > 0 for one in hops]] = clip_logits(runner.score_clips(scored))
+    logits[[len(one) > 0 for one in hops]] = log_odds_of_clips(runner.score_clips(scored))
     emotions = np.array([recording.clip.emotion for recording in recordings])
     anger = emotions == "anger"
     probabilities = sigmoid(logits)

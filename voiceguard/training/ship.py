@@ -19,6 +19,7 @@ from voiceguard.training.augment import Chances, Line, Sounds
 from voiceguard.training.calibrate import (
     Calibration,
     area_under_curve,
+    clip_logits,
     expected_calibration_error,
     fit_calibration,
     sigmoid,
@@ -37,7 +38,7 @@ from voiceguard.training.examples import TrainingDataError
 from voiceguard.training.export import Cost, Runner, measure_cost, onnx_bytes, quantised_bytes
 from voiceguard.training.gating import hops_of, speech_of
 from voiceguard.training.manifest import Provenance, write_model
-from voiceguard.training.network import StressNetwork
+from voiceguard.training.network import LONG_HOPS, StressNetwork
 from voiceguard.training.targets import OUTPUTS, target_of
 
 MOST_AUC_LOST: Final = 0.003
@@ -139,13 +140,13 @@ def _hear(development: Sequence[Recording], sounds: Sounds, seed: int) -> list[_
 
 def _calibrate(network: StressNetwork, heard: Sequence[_Heard]) -> Calibration:
     with torch.no_grad():
-        logits = [
-            network(torch.from_numpy(one.hops[None]), network.zero_state(1))[0][0].mean(dim=0)
+        hops = [
+            network(torch.from_numpy(one.hops[None]), network.zero_state(1))[0][0].double().numpy()
             for one in heard
         ]
     targets = np.stack([one.targets for one in heard]).astype(np.float64)
-    stacked = torch.stack(logits).double().numpy()
-    return fit_calibration(stacked, targets, np.ones(len(heard)))
+    logits = np.stack([clip_logits(of_clip, LONG_HOPS) for of_clip in hops])
+    return fit_calibration(logits, targets, np.ones(len(heard)))
 
 
 def _quantiser_rows(heard: Sequence[_Heard]) -> list[NDArray[np.float32]]:
@@ -157,24 +158,24 @@ def _quantiser_rows(heard: Sequence[_Heard]) -> list[NDArray[np.float32]]:
     return [picked[start : start + 8] for start in range(0, len(picked), 8)]
 
 
-def clip_logits(scores: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
-    """Return the mean over hops of the log-odds of each clip: (clips, outputs)."""
-    means = []
+def log_odds_of_clips(scores: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+    """Return the log-odds of each clip, (clips, outputs), from the scores of its hops."""
+    logits = []
     for of_clip in scores:
         bounded = np.clip(of_clip.astype(np.float64), 1e-6, 1 - 1e-6)
-        means.append(np.log(bounded / (1 - bounded)).mean(axis=0))
-    return np.array(means)
+        logits.append(clip_logits(np.log(bounded / (1 - bounded)), LONG_HOPS))
+    return np.array(logits)
 
 
 def _clean_auc(model: bytes, heard: Sequence[_Heard]) -> float:
     clean = [one for one in heard if one.is_clean]
-    logits = clip_logits(Runner(model).score_clips(one.hops for one in clean))
+    logits = log_odds_of_clips(Runner(model).score_clips(one.hops for one in clean))
     return area_under_curve(logits[:, 0], np.array([one.is_anger for one in clean]))
 
 
 def _errors(runner: Runner, heard: Sequence[_Heard]) -> dict[str, float]:
     """Return the calibration error of anger and distress."""
-    probabilities = sigmoid(clip_logits(runner.score_clips(one.hops for one in heard)))
+    probabilities = sigmoid(log_odds_of_clips(runner.score_clips(one.hops for one in heard)))
     targets = np.stack([one.targets for one in heard])
     return {
         name: round(
