@@ -21,13 +21,13 @@ from voiceguard.engine.model import StressModel
 from voiceguard.engine.scoring import ScoringLimits
 from voiceguard.server.admission import Ear, FrontDesk
 from voiceguard.server.lifecycle import BoundAddress, MonitorServer
-from voiceguard.server.live import SessionLimits
 from voiceguard.server.logs import describe_defect, new_log
 from voiceguard.server.metrics import MetricsEndpoint, ServerMetrics
 from voiceguard.server.policies import PolicyShelf
 from voiceguard.server.registry import SessionRegistry
 from voiceguard.server.scoring import SessionScoring
 from voiceguard.server.settings import ServerSettings
+from voiceguard.server.terms import SessionLimits
 from voiceguard.server.tokens import TokenFile
 
 __all__ = ["BoundAddress", "open_server", "running_server", "serve"]

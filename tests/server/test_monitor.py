@@ -16,12 +16,14 @@ from tests.server.support import (
     audio,
     audio_config,
     calm_call,
+    eventually,
     kinds,
     local_responses,
     make_config,
     pieces,
     voice,
     without_repeats,
+    write_policy,
 )
 from voiceguard import __version__
 from voiceguard.core.audio import ALAW_TABLE, MULAW_TABLE
@@ -112,6 +114,22 @@ async def test_a_handoff_is_repeated_until_it_is_acknowledged(serving):
         assert kinds(await call.rest()).count("handoff") <= 1  # one may have been on its way
         assert server.metric("voiceguard_handoffs_total", outcome="accepted") == 1
         assert server.metric("voiceguard_handoff_requests_total") == 1
+
+
+async def test_a_handoff_that_nobody_answers_expires(serving, tmp_path):
+    write_policy(tmp_path, "default", ack_deadline_s="0.25")
+    async with serving(handoff_repeat_s=0.1, policies_dir=tmp_path) as server:
+        call = server.call()
+        await call.open()
+        await call.send_audio(angry_call())
+        await call.receive_until("handoff")
+        await eventually(lambda: server.metric("voiceguard_handoffs_total", outcome="expired") == 1)
+        await asyncio.sleep(0.2)
+        late = pb.HandoffAck(handoff_id="handoff-1", outcome=pb.HandoffAck.OUTCOME_ACCEPTED)
+        await call.send(pb.MonitorRequest(handoff_ack=late))  # who comes late still came
+        await call.half_close()
+        assert kinds(await call.rest()).count("handoff") <= 3
+        assert server.metric("voiceguard_handoffs_total", outcome="accepted") == 1
 
 
 async def test_a_held_call_is_not_scored(server):

@@ -34,11 +34,12 @@ TONE_LOG_ODDS: Final = 0.0
 
 # The filter, chosen on the streams that the regressions were fitted on (benchmarks/gate.py).
 _EVIDENCE_SHARE: Final = 0.5  # neighbouring hops are alike: each counts for half of one
+_CAUTION: Final = 1.0  # log-odds taken off the evidence: shouted speech lost costs more than music
 _MOST_EVIDENCE: Final = 4.0  # log-odds one hop may add
 _MUSIC_BEGINS: Final = 0.05  # chance that music begins with a hop
 _MUSIC_ENDS: Final = 0.02  # chance that it ends with one
 _MUSIC_AT_FIRST: Final = 0.02
-_SPEECH_LOG_ODDS: Final = -1.0
+_SPEECH_LOG_ODDS: Final = -0.5
 """Log-odds of music under which a hop is scored at once, however much music came before."""
 
 
@@ -113,5 +114,5 @@ class ToneMusicGate:
     def _music_after(self, evidence: float) -> float:
         """Return the probability of music after a hop: predict, then weigh the evidence."""
         predicted = self._music * (1.0 - _MUSIC_ENDS) + (1.0 - self._music) * _MUSIC_BEGINS
-        weighed = max(-_MOST_EVIDENCE, min(_MOST_EVIDENCE, _EVIDENCE_SHARE * evidence))
+        weighed = max(-_MOST_EVIDENCE, min(_MOST_EVIDENCE, _EVIDENCE_SHARE * (evidence - _CAUTION)))
         return _probability(math.log(predicted / (1.0 - predicted)) + weighed)

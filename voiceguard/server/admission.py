@@ -15,20 +15,13 @@ from voiceguard.core.errors import ClientError
 from voiceguard.core.policy import Policy
 from voiceguard.core.pressure import EvidenceWeights
 from voiceguard.core.session import CallSession
-from voiceguard.server.live import (
-    LiveSession,
-    Scoring,
-    SessionKey,
-    SessionLimits,
-    SessionStream,
-    SessionTerms,
-    Wishes,
-)
+from voiceguard.server.live import LiveSession, Scoring, SessionStream
 from voiceguard.server.logs import describe_defect
 from voiceguard.server.metrics import ServerMetrics
 from voiceguard.server.policies import PolicyShelf
 from voiceguard.server.registry import SessionRegistry
 from voiceguard.server.status import CallRefusedError, draining, internal_error
+from voiceguard.server.terms import SessionKey, SessionLimits, SessionTerms, Wishes
 from voiceguard.v1 import monitor_pb2 as pb
 from voiceguard.wire import audio_format_from_proto, check_text, consent_from_proto
 

@@ -8,13 +8,10 @@ core must not, and knows nothing of grpc.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from voiceguard.core.events import (
     AlertChanged,
-    AudioFormat,
-    Consent,
     ControlAction,
     Event,
     GapDetected,
@@ -37,15 +34,12 @@ from voiceguard.server.handoffs import HandoffDelivery
 from voiceguard.server.metrics import ServerMetrics
 from voiceguard.server.outbox import Outbox
 from voiceguard.server.status import Refusal, idle
+from voiceguard.server.terms import SessionKey, SessionLimits, SessionTerms, Wishes
 from voiceguard.v1 import monitor_pb2 as pb
 from voiceguard.wire import HandoffAnswer, event_to_proto, seconds_to_proto
 
 NOTICE_INTERVAL_S: Final = 5.0
 """Least time between two notices of lag in one session, and between two of missed scores."""
-
-CHECK_INTERVAL_S: Final = 0.5
-"""How often a session looks for stalls and lag; a tenth of the shortest time that it keeps,
-when that is less."""
 
 
 class SessionStream(Protocol):
@@ -70,51 +64,6 @@ class Scoring(Protocol):
     def forget(self, session: LiveSession) -> None:
         """Drop what waits for a session, and what is kept for its channels."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class SessionKey:
-    """What names a session on this server."""
-
-    tenant: str
-    session_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class SessionTerms:
-    """What a session was opened with, and must be resumed with."""
-
-    audio_format: AudioFormat
-    policy_name: str
-    """As the client wrote it; empty for the default."""
-    consent: Consent
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """Which events a client wants to have; may change when it resumes."""
-
-    pressure_updates: bool
-    speech_events: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SessionLimits:
-    """Times and sizes that a session keeps; `ServerSettings` explains each."""
-
-    handoff_repeat_s: float
-    stall_after_s: float
-    idle_timeout_s: float
-    finish_timeout_s: float
-    lag_notice_s: float
-    max_pending_scores: int
-    max_undelivered: int
-
-    @property
-    def check_interval_s(self) -> float:
-        """How often a session looks at the clock."""
-        shortest = min(self.stall_after_s, self.idle_timeout_s, self.lag_notice_s)
-        return min(CHECK_INTERVAL_S, shortest / 10)
 
 
 class LiveSession:

@@ -7,8 +7,9 @@ import secrets
 from collections.abc import Iterator
 from typing import Final
 
-from voiceguard.server.live import LiveSession, SessionKey
+from voiceguard.server.live import LiveSession
 from voiceguard.server.status import CallRefusedError, already_exists, server_full, unknown_token
+from voiceguard.server.terms import SessionKey
 
 TOKEN_BYTES: Final = 32
 """Random bytes in a resume token: more than anybody can guess."""

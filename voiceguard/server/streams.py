@@ -46,7 +46,6 @@ class ClientStream(Generic[RequestT, ResponseT]):
         self._context = context
         self._request_type = request_type
         self._clock = clock
-        self._carrier: Carrier[RequestT, ResponseT] | None = None
         self._may_write = asyncio.Event()
         self._may_read = asyncio.Event()
         self._writing_since_s: float | None = None
@@ -63,19 +62,16 @@ class ClientStream(Generic[RequestT, ResponseT]):
 
         When the client is gone, `carrier.break_off` has been called.
         """
-        self._carrier = carrier
         reader = asyncio.create_task(self._read(carrier))
-        self._writer = asyncio.create_task(self._write(carrier))
+        self._writer = writer = asyncio.create_task(self._write(carrier))
         try:
-            await asyncio.wait({self._writer})
-            failure = self._settle(carrier, self._writer)
+            await asyncio.wait({writer})
         except asyncio.CancelledError:
+            await _end(reader, writer)
             carrier.break_off()
             raise
-        finally:
-            reader.cancel()
-            self._writer.cancel()
-            await asyncio.gather(reader, self._writer, return_exceptions=True)
+        await _end(reader, writer)
+        failure = self._settle(carrier, writer)
         if failure is not None:
             await self._abort(failure)
 
@@ -147,3 +143,10 @@ class ClientStream(Generic[RequestT, ResponseT]):
                 raise
             self._writing_since_s = None
             self._may_read.set()  # what has been sent may have made room
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    """Cancel tasks and wait until they are through: what was not sent is back by then."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

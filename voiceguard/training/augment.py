@@ -105,14 +105,14 @@ def resampled(samples: Samples, factor: float) -> Samples:
 class Chances:
     """How often each thing happens to a row of speech."""
 
-    room: float = 0.35
+    room: float = 0.3
     equaliser: float = 0.9
     band: float = 0.7
-    noise: float = 0.6
+    noise: float = 0.5
     echo: float = 0.15
     clipping: float = 0.12
     g711: float = 0.8
-    loss: float = 0.2
+    loss: float = 0.15
 
 
 class Line:

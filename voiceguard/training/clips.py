@@ -37,14 +37,19 @@ def read_recordings(clips: Sequence[Clip], report: Report) -> list[Recording]:
     Raises:
         AudioFileError: one of them cannot be read.
     """
-    recordings = []
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        for clip, samples in zip(
-            clips, pool.map(lambda one: read_audio(one.path), clips), strict=True
-        ):
+    recordings: list[Recording] = []
+    pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="reading")
+    try:
+        for clip, samples in zip(clips, pool.map(_samples_of, clips), strict=True):
             recordings.append(Recording(clip, samples))
             report(len(recordings), len(clips))
+    finally:
+        pool.shutdown(cancel_futures=True)
     return recordings
+
+
+def _samples_of(clip: Clip) -> NDArray[np.int16]:
+    return read_audio(clip.path)
 
 
 def utterances_of(recordings: Iterable[Recording]) -> list[Utterance]:

@@ -42,7 +42,7 @@ _LOSS_MEMORY: Final = 0.98
     "--out", type=click.Path(path_type=Path), required=True, help="Model folder to write."
 )
 @click.option("--seed", default=7, show_default=True, help="Everything random follows from it.")
-@click.option("--steps", default=1300, show_default=True, type=click.IntRange(1), help="Batches.")
+@click.option("--steps", default=1900, show_default=True, type=click.IntRange(1), help="Batches.")
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="Of PyTorch.")
 def train(  # noqa: PLR0913, PLR0917 - one argument for each option
     crema_d: Path,

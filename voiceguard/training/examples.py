@@ -25,7 +25,7 @@ SWITCH_WEIGHT: Final = 0.25
 
 _SWITCH_HOPS: Final = 2
 _SAME_EMOTION: Final = 0.5
-_SHARES: Final = {"crema-d": 0.72, "emo-db": 0.1, "emogator": 0.1, "calm": 0.08}
+_SHARES: Final = {"crema-d": 0.76, "emo-db": 0.09, "emogator": 0.09, "calm": 0.06}
 """Share of rows drawn from each corpus; corpora not given leave theirs to the others."""
 
 

@@ -24,7 +24,7 @@ _LONGEST_GRADIENT: Final = 2.0
 class Schedule:
     """How long and how fast to learn."""
 
-    steps: int = 1300
+    steps: int = 1900
     rows: int = 64
     peak_rate: float = 3e-3
     weight_decay: float = 0.05
