@@ -164,10 +164,24 @@ async def test_a_token_of_another_session(server):
     await other.play(b"")
 
 
+async def test_a_token_is_good_until_its_successor_has_surely_come(server):
+    """The stream may break with the new token still on its way."""
+    token, _ = await broken_call(server, calm_call(1))
+    for _ in range(2):
+        call = server.call()
+        await call.open(make_config(resume_token=token))
+        call.call.cancel()
+        await eventually(lambda: server.server._desk.registry.detached == 1)
+    newest = await server.call().open(make_config(resume_token=token))
+    assert newest.resume_token != token
+
+
 async def test_a_stale_token(server):
     token, _ = await broken_call(server, calm_call(1))
     call = server.call()
     await call.open(make_config(resume_token=token))
+    await call.send_audio(calm_call(1))
+    await eventually(lambda: next(iter(server.server._desk.registry)).received_samples == 16000)
     call.call.cancel()
     await eventually(lambda: server.server._desk.registry.detached == 1)
     error = await expect_refused(server, make_config(resume_token=token))

@@ -187,7 +187,7 @@ class FrontDesk:
         _check_same_terms(session.terms, config)
         if session.finished or session.is_ending:
             raise ClientError("config.resume_token", "the session has been ended by its client")
-        self.registry.renew_token(session)
+        self.registry.renew_token(session, config.resume_token)
         self.metrics.count_resume()
         self._log.info("session_resumed", session=key.session_id, tenant=key.tenant)
         return session

@@ -97,6 +97,7 @@ class LiveSession:
         self.policy = policy
         self.token = ""
         """The newest resume token; a secret."""
+        self._token_before = ""
         self.detached_at_s: float | None = None
         """When its stream broke; None while it has one."""
         self.next_check_s = now_s
@@ -150,6 +151,16 @@ class LiveSession:
 
     # ---- the stream ----
 
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """The tokens that this session may be resumed with."""
+        return (self.token, self._token_before) if self._token_before else (self.token,)
+
+    def offer_token(self, token: str, used_token: str) -> None:
+        """Take a new token; the one just used is good until the client speaks."""
+        self._token_before = used_token
+        self.token = token
+
     def attach(self, stream: SessionStream, wishes: Wishes, now_s: float) -> None:
         """Give the session a stream; one that it still has is superseded.
 
@@ -188,6 +199,7 @@ class LiveSession:
         Raises:
             ClientError: as `CallSession.receive_audio`.
         """
+        self._token_before = ""
         first = self._replay_sample if first_sample is None else first_sample
         self._core.receive_audio(content, first)
         if first is not None:
@@ -199,6 +211,7 @@ class LiveSession:
 
     def receive_control(self, action: ControlAction, now_s: float) -> None:
         """Take a control."""
+        self._token_before = ""
         self._core.receive_control(action)
         self._on_hold = action is ControlAction.HOLD
         self._last_audio_s = now_s
@@ -211,6 +224,7 @@ class LiveSession:
         Raises:
             ClientError: no handoff of this session has this id.
         """
+        self._token_before = ""
         self._core.receive_handoff_outcome(answer.handoff_id, answer.outcome, answer.reason)
         self._handoffs.receive_answer(answer.handoff_id)
         self._publish(now_s)

@@ -62,19 +62,24 @@ class SessionRegistry:
         """Return the session that a client wants to resume.
 
         Raises:
-            CallRefusedError: the token is not this session's newest, or there is no such
+            CallRefusedError: the token is not good for this session, or there is no such
                 session; which of the two, the client is not told.
         """
         session = self._sessions.get(key)
-        expected = session.token if session is not None else secrets.token_urlsafe(TOKEN_BYTES)
-        matches = hmac.compare_digest(expected.encode(), token.encode("utf-8", "replace"))
-        if session is None or not matches:
+        known = (secrets.token_urlsafe(TOKEN_BYTES),) if session is None else session.tokens
+        given = token.encode("utf-8", "replace")
+        matches = [hmac.compare_digest(good.encode(), given) for good in known]
+        if session is None or not any(matches):
             raise CallRefusedError(unknown_token())
         return session
 
-    def renew_token(self, session: LiveSession) -> None:
-        """Give a resumed session a new token; the one before is stale from now on."""
-        session.token = secrets.token_urlsafe(TOKEN_BYTES)
+    def renew_token(self, session: LiveSession, used_token: str) -> None:
+        """Give a resumed session a new token.
+
+        The one that it came back with stays good until the client speaks on its new stream:
+        only then has it surely received the new one.
+        """
+        session.offer_token(secrets.token_urlsafe(TOKEN_BYTES), used_token)
 
     def remove(self, session: LiveSession) -> None:
         """Forget a session. Idempotent."""

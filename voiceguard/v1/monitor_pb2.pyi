@@ -884,8 +884,8 @@ class SessionOpened(_message.Message):
     """The id that the client chose."""
     resume_token: _builtins.str
     """Secret. Give it in SessionConfig.resume_token to go on after a broken
-    stream. A new one comes with every `opened` and makes the one before
-    stale.
+    stream. A new one comes with every `opened`; the one before is stale as
+    soon as the client sends anything after it on the new stream.
     """
     accepted_samples: _builtins.int
     """Sample frames that the server has, from the first of the session, at the
