@@ -34,7 +34,7 @@ TONE_LOG_ODDS: Final = 0.0
 
 # The filter, chosen on the streams that the regressions were fitted on (benchmarks/gate.py).
 _EVIDENCE_SHARE: Final = 0.5  # neighbouring hops are alike: each counts for half of one
-_CAUTION: Final = 1.0  # log-odds taken off the evidence: shouted speech lost costs more than music
+_CAUTION: Final = 0.5  # log-odds taken off the evidence: shouted speech lost costs more than music
 _MOST_EVIDENCE: Final = 4.0  # log-odds one hop may add
 _MUSIC_BEGINS: Final = 0.05  # chance that music begins with a hop
 _MUSIC_ENDS: Final = 0.02  # chance that it ends with one

@@ -16,7 +16,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from voiceguard.core.assessment import WARM_UP_HOPS
 from voiceguard.core.errors import AudioFileError
 from voiceguard.core.speech import HopGatherer, SpeechHop
 from voiceguard.core.tones import ToneMusicGate
@@ -146,7 +145,9 @@ class _Lane:
         """Return what came of it."""
         if self._failure is not None:
             return ClipFailure(self._path, self._failure)
-        outputs = _averaged(self._scores, self._shares)
+        manifest = self._engine.model.manifest
+        window_hops = manifest.window_samples // manifest.hop_samples
+        outputs = _averaged(self._scores, self._shares, window_hops)
         named = None
         if outputs is not None:
             named = dict(zip(self._engine.model.outputs, outputs.tolist(), strict=True))
@@ -249,17 +250,18 @@ def _channel(clip: ClipToScore, channels: int) -> int:
 
 
 def _averaged(
-    scores: Sequence[NDArray[np.float32]], shares: Sequence[float]
+    scores: Sequence[NDArray[np.float32]], shares: Sequence[float], window_hops: int
 ) -> NDArray[np.float64] | None:
     """Return the mean of each output over the hops; None: no hop has usable scores.
 
     The mean is taken over log-odds, in which the evidence of hops adds up. A hop counts by
-    how much of it is speech, and the first ones less, as in a call: the model has heard
-    little of the voice by then.
+    how much of it is speech, and by how full the model's window was: training calibrates
+    the outputs for this very mean.
 
     Args:
         scores: parts of shape (n, outputs), in order.
         shares: how much of each hop is speech, 0 to 1.
+        window_hops: hops that the model hears at once.
     """
     if not scores:
         return None
@@ -267,7 +269,7 @@ def _averaged(
     usable = np.isfinite(hops).all(axis=1)
     if not usable.any():
         return None
-    heard = np.minimum(np.arange(1, len(hops) + 1) / WARM_UP_HOPS, 1.0)
+    heard = np.minimum(np.arange(1, len(hops) + 1) / max(window_hops, 1), 1.0)
     bounded = np.clip(hops[usable], SMALLEST_SCORE, 1 - SMALLEST_SCORE)
     log_odds = np.log(bounded / (1 - bounded))
     mean = np.average(log_odds, axis=0, weights=(heard * np.array(shares))[usable])
