@@ -41,7 +41,7 @@ def small_repository(tmp_path):
 
 
 def folders_seen_from(directory):
-    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, '.')\n{PRINT_FOLDERS}"]
+    command = [sys.executable, "-B", "-c", f"import sys; sys.path.insert(0, '.')\n{PRINT_FOLDERS}"]
     done = subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
 

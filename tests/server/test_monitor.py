@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import numpy as np
 import pytest
@@ -114,6 +115,23 @@ async def test_a_handoff_is_repeated_until_it_is_acknowledged(serving):
         assert kinds(await call.rest()).count("handoff") <= 1  # one may have been on its way
         assert server.metric("voiceguard_handoffs_total", outcome="accepted") == 1
         assert server.metric("voiceguard_handoff_requests_total") == 1
+
+
+async def test_what_became_of_a_handoff_is_logged(serving, capsys):
+    async with serving(log_level="info", log_format="json") as server:
+        call = server.call()
+        await call.open()
+        await call.send_audio(angry_call())
+        await call.receive_until("handoff")
+        ack = pb.HandoffAck(handoff_id="handoff-1", outcome=pb.HandoffAck.OUTCOME_DECLINED)
+        await call.send(pb.MonitorRequest(handoff_ack=ack))
+        await call.half_close()
+        await call.rest()
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    of_call = {line["event"]: line for line in lines if line.get("session") == "call-1"}
+    assert of_call["handoff_requested"]["reason"] == "anger"
+    assert of_call["handoff_settled"]["outcome"] == "declined"
+    assert "session_flagged" in of_call
 
 
 async def test_a_handoff_that_nobody_answers_expires(serving, tmp_path):

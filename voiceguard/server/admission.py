@@ -174,6 +174,7 @@ class FrontDesk:
             limits=self._limits,
             scoring=self._scoring,
             metrics=self.metrics,
+            log=self._log.bind(session=key.session_id),
             now_s=self.clock(),
         )
         self.registry.add(session)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from typing import Final, Protocol
 
+from structlog.typing import FilteringBoundLogger
+
 from voiceguard.core.events import (
     AlertChanged,
     ControlAction,
@@ -77,6 +79,7 @@ class LiveSession:
         limits: times and sizes.
         scoring: answers its score requests.
         metrics: counts what happens.
+        log: says what was decided, and what became of it.
         now_s: monotonic seconds at this moment.
     """
 
@@ -90,6 +93,7 @@ class LiveSession:
         limits: SessionLimits,
         scoring: Scoring,
         metrics: ServerMetrics,
+        log: FilteringBoundLogger,
         now_s: float,
     ) -> None:
         self.key = key
@@ -111,6 +115,7 @@ class LiveSession:
         self._limits = limits
         self._scoring = scoring
         self._metrics = metrics
+        self._log = log
         self._wishes = Wishes(pressure_updates=False, speech_events=False)
         self._stream: SessionStream | None = None
         self._handoffs = HandoffDelivery(limits.handoff_repeat_s)
@@ -371,6 +376,9 @@ class LiveSession:
                 self._metrics.count_missed_window()
             case HandoffSettled():
                 self._metrics.count_handoff_outcome(event.outcome)
+                self._log.info(
+                    "handoff_settled", handoff=event.handoff_id, outcome=event.outcome.value
+                )
             case SessionFinished():
                 self._notice_missed(now_s)
             case AlertChanged() | HandoffRequested() | SessionFlagged() | GapDetected():
@@ -392,8 +400,12 @@ class LiveSession:
                 )
                 self.next_check_s = min(self.next_check_s, self._handoffs.next_due_s)
                 self._metrics.count_handoff_request()
+                self._log.info(
+                    "handoff_requested", handoff=event.handoff_id, reason=event.reason.value
+                )
             case SessionFlagged():
                 self._flag = response
+                self._log.info("session_flagged")
             case _:
                 pass
 

@@ -40,6 +40,8 @@ ALLOWED_KEYS: Final = frozenset(
         "error_type",
         "where",
         "signal",
+        "handoff",
+        "outcome",
         # numbers
         "audio_s",
         "grace_s",
