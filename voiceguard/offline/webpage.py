@@ -226,7 +226,8 @@ def _pressure(timeline: Timeline, channel: int, top: float) -> Iterator[str]:
         yield _label(WIDTH - _RIGHT + 8, y(threshold) + 4, text, "start")
     for index in range(0, 101, 20):
         yield _label(_LEFT - 8, y(index) + 4, str(index), style='class="quiet"')
-    yield _label(_LEFT - 45, top + _PANEL / 2, "pressure index")
+    for line, word in enumerate(("pressure", "index")):
+        yield _label(_LEFT - 45, top + _PANEL / 2 + 16 * line, word)
     for level, span in timeline.level_spans(channel):
         yield _rect(timeline, span, y(3), round(y(0) - y(3), 2), f'fill="{LEVEL_COLOURS[level]}"')
     points = timeline.points[channel]
