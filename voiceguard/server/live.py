@@ -8,7 +8,7 @@ core must not, and knows nothing of grpc.
 from __future__ import annotations
 
 import math
-from typing import Final, Protocol
+from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
@@ -32,16 +32,14 @@ from voiceguard.core.events import (
 )
 from voiceguard.core.policy import Policy
 from voiceguard.core.session import CallSession
+from voiceguard.server.flow import FlowWatch
 from voiceguard.server.handoffs import HandoffDelivery
 from voiceguard.server.metrics import ServerMetrics
 from voiceguard.server.outbox import Outbox
 from voiceguard.server.status import Refusal, idle
 from voiceguard.server.terms import SessionKey, SessionLimits, SessionTerms, Wishes
 from voiceguard.v1 import monitor_pb2 as pb
-from voiceguard.wire import HandoffAnswer, event_to_proto, seconds_to_proto
-
-NOTICE_INTERVAL_S: Final = 5.0
-"""Least time between two notices of lag in one session, and between two of missed scores."""
+from voiceguard.wire import HandoffAnswer, event_to_proto
 
 
 class SessionStream(Protocol):
@@ -121,15 +119,9 @@ class LiveSession:
         self._handoffs = HandoffDelivery(limits.handoff_repeat_s)
         self._alerts: dict[int, pb.MonitorResponse] = {}
         self._flag: pb.MonitorResponse | None = None
-        self._asked_at_s: dict[tuple[int, int], float] = {}
-        self._last_audio_s = now_s
+        self._flow = FlowWatch(limits, now_s)
         self._replay_sample: int | None = None
         """Where the next chunk of a replay begins; None: where the session is."""
-        self._stalled = False
-        self._on_hold = False
-        self._lag_notice_s = -math.inf
-        self._missed_notice_s = -math.inf
-        self._windows_missed = 0
         self._finish_by_s = math.inf
 
     @property
@@ -182,8 +174,7 @@ class LiveSession:
         self._stream = stream
         self._wishes = wishes
         self._replay_sample = None
-        self._last_audio_s = now_s
-        self._stalled = False
+        self._flow.receive_sign_of_life(now_s)
         self.detached_at_s = None
         repeats = list(self._alerts.values())
         if self._flag is not None:
@@ -209,8 +200,7 @@ class LiveSession:
         self._core.receive_audio(content, first)
         if first is not None:
             self._follow(first + len(content) // self.terms.audio_format.frame_bytes)
-        self._last_audio_s = now_s
-        self._stalled = False
+        self._flow.receive_sign_of_life(now_s)
         self._ask(now_s)
         self._publish(now_s)
 
@@ -218,8 +208,7 @@ class LiveSession:
         """Take a control."""
         self._token_before = ""
         self._core.receive_control(action)
-        self._on_hold = action is ControlAction.HOLD
-        self._last_audio_s = now_s
+        self._flow.receive_control(now_s, on_hold=action is ControlAction.HOLD)
         self._ask(now_s)
         self._publish(now_s)
 
@@ -273,10 +262,10 @@ class LiveSession:
         """Take the answer to a score request."""
         if self.finished:
             return
-        asked_at_s = self._asked_at_s.pop((answer.channel, answer.sequence), None)
+        waited_s = self._flow.receive_answer(answer, now_s)
         self._core.receive_score(answer)
-        if asked_at_s is not None:
-            self._metrics.observe_event_lag(now_s - asked_at_s)
+        if waited_s is not None:
+            self._metrics.observe_event_lag(waited_s)
         self._publish(now_s)
         self._finish_if_settled(now_s)
         self._tell_stream()
@@ -293,13 +282,13 @@ class LiveSession:
             self.finish(now_s)
             return
         self._check_audio(now_s)
-        self._check_scores(now_s)
+        self._notice(self._flow.check_scores(now_s))
         due_s = min(self._handoffs.next_due_s, self._finish_by_s)
         self.next_check_s = min(self.next_check_s, due_s)
 
     def notice_draining(self) -> None:
         """Tell the client that this server is going away."""
-        self._notice(pb.FlowNotice(kind=pb.FlowNotice.KIND_DRAINING))
+        self._notice([pb.FlowNotice(kind=pb.FlowNotice.KIND_DRAINING)])
 
     def _check_handoffs(self, now_s: float) -> None:
         due = self._handoffs.take_due(now_s)
@@ -314,26 +303,13 @@ class LiveSession:
             self._tell_stream()
 
     def _check_audio(self, now_s: float) -> None:
-        silent_s = now_s - self._last_audio_s
         if self.detached_at_s is not None or self.is_ending or not self.has_room:
             return
+        silent_s = self._flow.silent_s(now_s)
         if silent_s >= self._limits.idle_timeout_s:
             self.fail(idle(silent_s))
-        elif silent_s >= self._limits.stall_after_s and not (self._stalled or self._on_hold):
-            self._stalled = True
-            notice = pb.FlowNotice(kind=pb.FlowNotice.KIND_STALLED, lag=seconds_to_proto(silent_s))
-            self._notice(notice)
-
-    def _check_scores(self, now_s: float) -> None:
-        if self._asked_at_s:
-            lag_s = now_s - next(iter(self._asked_at_s.values()))
-            due = now_s - self._lag_notice_s >= NOTICE_INTERVAL_S
-            if lag_s >= self._limits.lag_notice_s and due:
-                self._lag_notice_s = now_s
-                kind = pb.FlowNotice.KIND_LAGGING
-                self._notice(pb.FlowNotice(kind=kind, lag=seconds_to_proto(lag_s)))
-        if self._windows_missed and now_s - self._missed_notice_s >= NOTICE_INTERVAL_S:
-            self._notice_missed(now_s)
+        else:
+            self._notice(self._flow.check_audio(now_s))
 
     # ---- out ----
 
@@ -345,8 +321,7 @@ class LiveSession:
     def _ask(self, now_s: float) -> None:
         requests = self._core.take_score_requests()
         if requests:
-            for request in requests:
-                self._asked_at_s[request.channel, request.sequence] = now_s
+            self._flow.receive_requests(requests, now_s)
             self._scoring.submit(self, requests)
 
     def _finish_if_settled(self, now_s: float) -> None:
@@ -372,7 +347,7 @@ class LiveSession:
                 if not self._wishes.speech_events:
                     return
             case WindowMissed():
-                self._windows_missed += 1
+                self._flow.receive_missed_window()
                 self._metrics.count_missed_window()
             case HandoffSettled():
                 self._metrics.count_handoff_outcome(event.outcome)
@@ -380,7 +355,7 @@ class LiveSession:
                     "handoff_settled", handoff=event.handoff_id, outcome=event.outcome.value
                 )
             case SessionFinished():
-                self._notice_missed(now_s)
+                self._notice(self._flow.take_missed(now_s))
             case AlertChanged() | HandoffRequested() | SessionFlagged() | GapDetected():
                 pass
         response = event_to_proto(event, self.terms.audio_format, self.key.session_id)
@@ -409,17 +384,11 @@ class LiveSession:
             case _:
                 pass
 
-    def _notice_missed(self, now_s: float) -> None:
-        if not self._windows_missed:
-            return
-        self._missed_notice_s = now_s
-        kind = pb.FlowNotice.KIND_SCORES_MISSED
-        self._notice(pb.FlowNotice(kind=kind, windows_missed=self._windows_missed))
-        self._windows_missed = 0
-
-    def _notice(self, notice: pb.FlowNotice) -> None:
-        self.outbox.put(pb.MonitorResponse(flow=notice))
-        self._tell_stream()
+    def _notice(self, notices: list[pb.FlowNotice]) -> None:
+        for notice in notices:
+            self.outbox.put(pb.MonitorResponse(flow=notice))
+        if notices:
+            self._tell_stream()
 
     def _tell_stream(self) -> None:
         if self._stream is not None:
