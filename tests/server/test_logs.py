@@ -17,6 +17,10 @@ def logged(**entry):
     return json.loads(stream.getvalue())
 
 
+def test_a_version_that_looks_like_a_number_stays():
+    assert logged(model="stress@2026.11.0")["model"] == "stress@2026.11.0"
+
+
 def test_unknown_keys_are_dropped_and_counted():
     line = logged(session="call-1", customer_number="+8613800138000", pcm=b"\0\1", name="Li Wei")
     assert set(line) == {"event", "level", "timestamp", "session", "dropped_keys"}

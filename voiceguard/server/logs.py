@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 import sys
 import traceback
 from collections.abc import MutableMapping
@@ -57,6 +58,12 @@ MAX_VALUE_CHARACTERS: Final = 300
 _NUMBER: Final = re.compile(r"(?:\+|\b)\d(?:[\s().-]?\d){6,}\b")
 """What may be a telephone number: seven digits or more, as people write them."""
 
+_OURS: Final = frozenset({"timestamp", "model", "version", "policy", "policies", "address"})
+"""Keys whose values never come from a client: a version may look like a number."""
+
+_PSEUDONYM_KEY: Final = secrets.token_bytes(16)
+"""New with every process: telephone numbers are few enough to try them all without it."""
+
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -85,7 +92,7 @@ def _clean(key: str, value: object) -> object:
             return value
         case str():
             text = value[:MAX_VALUE_CHARACTERS]
-            return text if key == "timestamp" else _NUMBER.sub(_pseudonym, text)
+            return text if key in _OURS else _NUMBER.sub(_pseudonym, text)
         case list() | tuple() if all(isinstance(item, str) for item in value):
             return [_clean(key, item) for item in value]
         case _:
@@ -93,8 +100,9 @@ def _clean(key: str, value: object) -> object:
 
 
 def _pseudonym(match: re.Match[str]) -> str:
-    """Return a short digest, so that one number still reads the same everywhere."""
-    return "#" + hashlib.sha256(match.group().encode()).hexdigest()[:8]
+    """Return a short keyed digest: one number reads the same as long as this process runs."""
+    digest = hashlib.blake2s(match.group().encode(), digest_size=4, key=_PSEUDONYM_KEY)
+    return f"#{digest.hexdigest()}"
 
 
 def describe_defect(defect: BaseException) -> dict[str, object]:
