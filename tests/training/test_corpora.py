@@ -12,6 +12,7 @@ import soundfile
 from tests.training.speech import CREMA_D_DIR, EMO_DB_DIR, recordings
 from voiceguard.core.errors import AudioFileError
 from voiceguard.training.corpora import (
+    CORPORA,
     EMOTIONS,
     Clip,
     CorpusError,
@@ -20,6 +21,7 @@ from voiceguard.training.corpora import (
     read_crema_d,
     read_emo_db,
     read_emogator,
+    read_nemo,
 )
 from voiceguard.training.splits import (
     DEVELOPMENT_SPEAKERS,
@@ -57,6 +59,20 @@ def test_emogator_numbers_its_emotions_in_alphabetical_order(tmp_path: Path) -> 
     for name in ("000001-03-1.wav", "000001-15-1.wav", "000001-30-2.wav"):
         soundfile.write(tmp_path / name, np.zeros(800), 8000)
     assert [clip.emotion for clip in read_emogator(tmp_path)] == ["anger", "fear", "triumph"]
+
+
+def test_nemo_reads_its_table_and_is_for_evaluation_only(tmp_path: Path) -> None:
+    (tmp_path / "data.tsv").write_text(
+        "file_id\temotion\tspeaker_id\nEB0_anger_33.wav\tanger\tEB0\n", encoding="utf-8"
+    )
+    soundfile.write(tmp_path / "EB0_anger_33.wav", np.zeros(800), 8000)
+    (one,) = read_nemo(tmp_path)
+    assert (one.speaker, one.emotion) == ("EB0", "anger")
+    assert split_of(one) is Split.TEST
+    assert one.corpus not in {corpus.name for corpus in CORPORA}
+    soundfile.write(tmp_path / "EB0_anger_34.wav", np.zeros(800), 8000)
+    with pytest.raises(CorpusError, match="EB0_anger_34"):
+        read_nemo(tmp_path)
 
 
 def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from voiceguard.core.errors import ConfigurationError, ModelError
 from voiceguard.training.augment import Chances, Sounds
 from voiceguard.training.calls import HANDOFF_HOLD_S, HANDOFF_THRESHOLD
 from voiceguard.training.clips import Recording, read_recordings, utterances_of
-from voiceguard.training.corpora import CALM, CREMA_D, EMO_DB, EMOGATOR, Clip, Corpus
+from voiceguard.training.corpora import CALM, CREMA_D, EMO_DB, EMOGATOR, NEMO, Clip, Corpus
 from voiceguard.training.evaluate import Accuracy, measure_accuracy
 from voiceguard.training.examples import RowSampler
 from voiceguard.training.export import Runner
@@ -85,6 +85,7 @@ def train(  # noqa: PLR0913, PLR0917 - one argument for each option
 @click.option("--model", type=_FOLDER, required=True, help="Model folder.")
 @click.option("--crema-d", type=_FOLDER, help="CREMA-D.")
 @click.option("--emo-db", type=_FOLDER, help="EMO-DB.")
+@click.option("--nemo", type=_FOLDER, help="nEMO, of which nothing is ever learnt.")
 @click.option(
     "--split",
     type=click.Choice([Split.DEVELOPMENT.value, Split.TEST.value]),
@@ -94,7 +95,12 @@ def train(  # noqa: PLR0913, PLR0917 - one argument for each option
 )
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures too.")
 def evaluate(
-    model: Path, crema_d: Path | None, emo_db: Path | None, split: str, json_path: Path | None
+    model: Path,
+    crema_d: Path | None,
+    emo_db: Path | None,
+    nemo: Path | None,
+    split: str,
+    json_path: Path | None,
 ) -> None:
     """Measure a model over G.711 on held-out speakers of acted corpora.
 
@@ -102,10 +108,10 @@ def evaluate(
     Example:
       voiceguard evaluate --model models/stress --crema-d CREMA-D --emo-db EMO-DB
     """  # noqa: D301 - click takes the backspace for "keep these lines"
-    pairs = ((CREMA_D, crema_d), (EMO_DB, emo_db))
+    pairs = ((CREMA_D, crema_d), (EMO_DB, emo_db), (NEMO, nemo))
     folders = [(corpus, folder) for corpus, folder in pairs if folder is not None]
     if not folders:
-        raise ConfigurationError("nothing to evaluate on: give --crema-d or --emo-db")
+        raise ConfigurationError("nothing to evaluate on: give --crema-d, --emo-db or --nemo")
     runner = Runner(_model_bytes(model))
     figures: dict[str, object] = {}
     for corpus, folder in folders:

@@ -197,6 +197,23 @@ def read_calm(folder: Path) -> list[Clip]:
     ]
 
 
+def read_nemo(folder: Path) -> list[Clip]:
+    """Read nEMO: recordings and `data.tsv`, which names their speakers and emotions.
+
+    Raises:
+        CorpusError: recordings or the table are missing, or the table lacks a recording.
+    """
+    table = _one_file(folder, "data.tsv")
+    rows = {Path(row["file_id"]).stem: row for row in _rows(table, delimiter="\t")}
+    clips = []
+    for path in find_audio(folder):
+        row = rows.get(path.stem)
+        if row is None:
+            raise CorpusError(f"{table}: says nothing of {path.name}")
+        clips.append(Clip("nemo", path, row["speaker_id"], row["emotion"], None, None))
+    return clips
+
+
 def _one_file(folder: Path, name: str) -> Path:
     found = sorted(folder.rglob(name))
     if not found:
@@ -204,9 +221,9 @@ def _one_file(folder: Path, name: str) -> Path:
     return found[0]
 
 
-def _rows(path: Path) -> Iterable[dict[str, str]]:
+def _rows(path: Path, delimiter: str = ",") -> Iterable[dict[str, str]]:
     with path.open(newline="", encoding="utf-8-sig") as file:
-        yield from csv.DictReader(file)
+        yield from csv.DictReader(file, delimiter=delimiter)
 
 
 CREMA_D: Final = Corpus(
@@ -248,6 +265,17 @@ CALM: Final = Corpus(
     ),
     "calm negatives",
     read_calm,
+)
+NEMO: Final = Corpus(
+    "nemo",
+    "nEMO: Dataset of Emotional Speech in Polish",
+    Licence(
+        "CC-BY-NC-SA-4.0",
+        "Christop, nEMO: Dataset of Emotional Speech in Polish, 2024",
+        commercial_use=False,
+    ),
+    "evaluation only, never training",
+    read_nemo,
 )
 CORPORA: Final[Sequence[Corpus]] = (CREMA_D, EMO_DB, EMOGATOR, CALM)
 """All that training reads, each with its licence."""
