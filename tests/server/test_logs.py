@@ -34,7 +34,7 @@ def test_unknown_keys_are_dropped_and_counted():
 def test_what_looks_like_a_telephone_number_is_hidden(number, frame):
     line = logged(session=frame.format(number), problem=frame.format(number))
     text = json.dumps([line["session"], line["problem"]])
-    assert sum(character.isdigit() for character in text.replace("#", "")) < 20
+    assert not any(character.isdigit() for character in text)
     assert number not in text
     assert number[-4:] not in text
     assert line["session"] == logged(session=frame.format(number))["session"]

@@ -64,6 +64,8 @@ _OURS: Final = frozenset({"timestamp", "model", "version", "policy", "policies",
 _PSEUDONYM_KEY: Final = secrets.token_bytes(16)
 """New with every process: telephone numbers are few enough to try them all without it."""
 
+_LETTERS: Final = str.maketrans("0123456789abcdef", "abcdefghijklmnop")
+
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -100,9 +102,12 @@ def _clean(key: str, value: object) -> object:
 
 
 def _pseudonym(match: re.Match[str]) -> str:
-    """Return a short keyed digest: one number reads the same as long as this process runs."""
+    """Return a short keyed digest: one number reads the same as long as this process runs.
+
+    It has letters only, so that no digit of it can pass for one of the number.
+    """
     digest = hashlib.blake2s(match.group().encode(), digest_size=4, key=_PSEUDONYM_KEY)
-    return f"#{digest.hexdigest()}"
+    return "#" + digest.hexdigest().translate(_LETTERS)
 
 
 def describe_defect(defect: BaseException) -> dict[str, object]:
