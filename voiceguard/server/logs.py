@@ -55,7 +55,7 @@ ALLOWED_KEYS: Final = frozenset(
 
 MAX_VALUE_CHARACTERS: Final = 300
 
-_NUMBER: Final = re.compile(r"(?:\+|\b)\d(?:[\s().-]?\d){6,}\b")
+_NUMBER: Final = re.compile(r"(?:\+|\b)\d(?:[\s().-]{0,3}\d){6,}\b")
 """What may be a telephone number: seven digits or more, as people write them."""
 
 _OURS: Final = frozenset({"timestamp", "model", "version", "policy", "policies", "address"})
