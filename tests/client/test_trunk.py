@@ -13,6 +13,8 @@ from voiceguard.client import (
     TrunkClient,
     session_config,
 )
+from voiceguard.client import trunk as trunk_module
+from voiceguard.client.protocol import CallProtocol
 from voiceguard.wire import seconds_from_proto
 
 
@@ -146,3 +148,36 @@ async def test_an_interval_out_of_range_is_refused(address, connect):
         for interval_ms in (19, 101):
             with pytest.raises(ClientUsageError, match="20 to 100"):
                 TrunkClient(client, interval_ms=interval_ms)
+
+
+async def talk(carrier):
+    async with carrier.call(config(0)) as call:
+        await call.send_audio(bytes(SECOND))
+        await call.finish()
+
+
+@pytest.mark.parametrize("trunked", [False, True], ids=["a stream each", "one trunk"])
+@pytest.mark.parametrize("method", ["next_request", "receive_response"])
+async def test_a_defect_of_ours_is_not_taken_for_a_broken_stream(
+    address, connect, monkeypatch, method, trunked
+):
+    """A stream that breaks is made anew; a fault of our own must come out."""
+
+    def faulty(*_):
+        raise ArithmeticError("a fault of our own")
+
+    monkeypatch.setattr(CallProtocol, method, faulty)
+    async with connect(address) as client, TrunkClient(client, interval_ms=20) as trunk:
+        with pytest.raises(ArithmeticError, match="of our own"):
+            await talk(trunk if trunked else client)
+
+
+async def test_a_defect_in_reading_a_trunk_comes_out(address, connect, monkeypatch):
+    def faulty(_):
+        raise ArithmeticError("a fault of our own")
+
+    monkeypatch.setattr(trunk_module, "failure_from_status", faulty)
+    async with connect(address) as client, TrunkClient(client, interval_ms=20) as trunk:
+        with pytest.raises(ArithmeticError, match="of our own"):
+            async with trunk.call(config(0, policy="no-such")):
+                pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import grpc
 import grpc.aio
@@ -84,6 +84,7 @@ class _StreamAttempt:
         self._wake = asyncio.Event()
         self._wake.set()
         self._writer = asyncio.create_task(self._write())
+        cancel_on_defect(self._writer, rpc)
 
     def notify(self) -> None:
         self._wake.set()
@@ -94,9 +95,9 @@ class _StreamAttempt:
         except grpc.aio.AioRpcError as error:
             return rpc_error_failure(error)
         except asyncio.CancelledError:
-            if self._writer.done() and not self._writer.cancelled():
-                # The stream was cancelled because of a defect in writing: let it be seen.
-                self._writer.result()
+            defect = defect_of(self._writer)
+            if defect is not None:
+                raise defect from None
             raise
         if isinstance(response, pb.MonitorResponse):
             return response
@@ -125,9 +126,21 @@ class _StreamAttempt:
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             # The stream is over; the reader learns how it ended.
             return
-        except Exception:
-            self._rpc.cancel()
-            raise
+
+
+def cancel_on_defect(writer: asyncio.Task[None], rpc: grpc.aio.Call) -> None:
+    """Let a defect in writing end the RPC, so that its reader wakes and finds `defect_of` it."""
+
+    def end(writer: asyncio.Task[None]) -> None:
+        if defect_of(writer) is not None:
+            rpc.cancel()
+
+    writer.add_done_callback(end)
+
+
+def defect_of(task: asyncio.Task[Any]) -> BaseException | None:
+    """Return what a task has raised; None while it runs, and when it ended or was cancelled."""
+    return task.exception() if task.done() and not task.cancelled() else None
 
 
 async def rpc_failure(rpc: grpc.aio.Call) -> Failure:

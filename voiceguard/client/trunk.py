@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeAlias
 
 import grpc
 import grpc.aio
 
 from voiceguard.client.call import MonitoredCall
-from voiceguard.client.carrier import CLOSING_S, Attempt, rpc_error_failure, rpc_failure
+from voiceguard.client.carrier import (
+    CLOSING_S,
+    Attempt,
+    cancel_on_defect,
+    defect_of,
+    rpc_error_failure,
+    rpc_failure,
+)
 from voiceguard.client.client import MonitorClient
 from voiceguard.client.errors import ClientUsageError
 from voiceguard.client.failures import Failure, failure_from_status
@@ -25,6 +32,10 @@ INTERVALS_MS: Final = (20.0, 100.0)
 
 MESSAGE_BYTES: Final = 1024 * 1024
 """Where a trunk message is cut; the server takes four times as much."""
+
+
+_End: TypeAlias = Failure | BaseException
+"""How a call's place on a trunk ended; an exception is a defect of ours, to be raised."""
 
 
 class TrunkClient:
@@ -101,7 +112,7 @@ class _TrunkAttempt:
         self, number: int, call: CallProtocol, on_sent: Callable[[], None], stream: _TrunkStream
     ) -> None:
         self.number = number
-        self.received: asyncio.Queue[pb.MonitorResponse | Failure] = asyncio.Queue()
+        self.received: asyncio.Queue[pb.MonitorResponse | _End] = asyncio.Queue()
         self._call = call
         self._on_sent = on_sent
         self._stream = stream
@@ -110,7 +121,10 @@ class _TrunkAttempt:
         self._stream.notify(self)
 
     async def receive(self) -> pb.MonitorResponse | Failure:
-        return await self.received.get()
+        received = await self.received.get()
+        if isinstance(received, BaseException):
+            raise received
+        return received
 
     async def close(self) -> None:
         self._stream.remove(self)
@@ -138,7 +152,9 @@ class _TrunkStream:
         self._talkative: dict[_TrunkAttempt, None] = {}
         self._wake = asyncio.Event()
         self._writer = asyncio.create_task(self._write())
+        cancel_on_defect(self._writer, self._rpc)
         self._reader = asyncio.create_task(self._read())
+        self._reader.add_done_callback(self._end)
         self.ended = False
 
     def add(self, call: CallProtocol, on_sent: Callable[[], None]) -> _TrunkAttempt:
@@ -181,9 +197,6 @@ class _TrunkStream:
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             # The stream is over; the reader learns how it ended.
             return
-        except Exception:
-            self._rpc.cancel()
-            raise
 
     def _collect(self) -> pb.MonitorTrunkRequest:
         """Return what the calls have to say, as much as fits; each whose turn ends waits."""
@@ -198,21 +211,17 @@ class _TrunkStream:
             size_bytes += request.ByteSize()
         return message
 
-    async def _read(self) -> None:
-        failure = Failure(grpc.StatusCode.CANCELLED, "the trunk was left")
+    async def _read(self) -> Failure:
+        """Give the calls what comes for them; return how the stream ended."""
         try:
             while True:
                 message = await self._rpc.read()
                 if not isinstance(message, pb.MonitorTrunkResponse):
-                    failure = await rpc_failure(self._rpc)
-                    return
+                    return await rpc_failure(self._rpc)
                 for response in message.responses:
                     self._deliver(response)
         except grpc.aio.AioRpcError as error:
-            failure = rpc_error_failure(error)
-        finally:
-            self._end(failure)
-            self._writer.cancel()
+            return rpc_error_failure(error)
 
     def _deliver(self, response: pb.TrunkedResponse) -> None:
         attempt = self._attempts.get(response.call)
@@ -227,9 +236,15 @@ class _TrunkStream:
             case _:
                 pass
 
-    def _end(self, failure: Failure) -> None:
+    def _end(self, reader: asyncio.Task[Failure]) -> None:
+        """Tell the calls how it ended: by a defect of ours, by a failure, or by being left."""
+        left = Failure(grpc.StatusCode.CANCELLED, "the trunk was left")
+        end: _End | None = defect_of(self._writer) or defect_of(reader)
+        if end is None:
+            end = left if reader.cancelled() else reader.result()
         self.ended = True
+        self._writer.cancel()
         for attempt in self._attempts.values():
-            attempt.received.put_nowait(failure)
+            attempt.received.put_nowait(end)
         self._attempts.clear()
         self._talkative.clear()
