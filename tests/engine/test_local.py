@@ -26,7 +26,6 @@ from voiceguard.core.policy import AlertPolicy, Policy
 from voiceguard.core.pressure import EvidenceWeights
 from voiceguard.engine.local import LocalCall
 from voiceguard.engine.model import StressModel
-from voiceguard.engine.testing import create_model
 from voiceguard.resources import samples_dir
 
 POLICY = Policy(
@@ -46,11 +45,6 @@ POLICY = Policy(
 )
 BOTH = AudioFormat(Encoding.LINEAR16, 8000, (Role.CUSTOMER, Role.HUMAN_AGENT))
 CUSTOMER = AudioFormat(Encoding.LINEAR16, 8000, (Role.CUSTOMER,))
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory) -> StressModel:
-    return StressModel.load(create_model(tmp_path_factory.mktemp("model")))
 
 
 @pytest.fixture(scope="module")

@@ -2,50 +2,14 @@ import hashlib
 import sys
 
 import numpy as np
+import onnx
 import pytest
 
+from tests.engine.graphs import constant, node_making, noise, refusal
 from voiceguard.core.errors import ModelError
 from voiceguard.core.units import HOP_SAMPLES
 from voiceguard.engine.model import MAX_ROWS, StressModel
 from voiceguard.engine.testing import OUTPUTS, STATE_FLOATS, create_model
-
-onnx = pytest.importorskip("onnx")
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return StressModel.load(create_model(tmp_path_factory.mktemp("model")))
-
-
-def noise(rows, hops, seed=0):
-    rng = np.random.default_rng(seed)
-    gains = 10.0 ** rng.uniform(-3, -0.6, size=(rows, 1))
-    pcm = rng.standard_normal((rows, hops * HOP_SAMPLES)) * gains
-    return np.clip(pcm, -1, 0.999).astype(np.float32)
-
-
-def node_making(proto, output):
-    return next(node for node in proto.graph.node if output in node.output)
-
-
-def insert_after(proto, output, op_type, **attributes):
-    """Let a node work on `output` before all others see it."""
-    place = list(proto.graph.node).index(node_making(proto, output))
-    proto.graph.node[place].output[0] = f"{output}_before"
-    node = onnx.helper.make_node(op_type, [f"{output}_before"], [output], **attributes)
-    proto.graph.node.insert(place + 1, node)
-
-
-def constant(proto, name, value):
-    array = np.asarray(value, dtype=np.float32)
-    proto.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
-
-
-def refusal(tmp_path, **changes):
-    with pytest.raises(ModelError) as caught:
-        StressModel.load(create_model(tmp_path, **changes))
-    return str(caught.value)
-
 
 # ---- running ----
 
@@ -150,6 +114,30 @@ def test_description_is_plain_data(model):
     assert described["training"]["corpora"][0]["licence"] == "Apache-2.0"
 
 
+def test_a_run_that_fails_is_a_model_error(tmp_path):
+    model = StressModel.load(create_model(tmp_path))
+
+    class Failing:
+        def run(self, *_):
+            raise RuntimeError("out of memory\nat some line")
+
+    model._session = Failing()
+    with pytest.raises(ModelError, match=r"onnxruntime failed on 2 rows: out of memory$"):
+        model.run(noise(2, 1), model.new_states(2))
+
+
+def test_neither_onnx_nor_torch_is_imported(tmp_path):
+    import subprocess
+
+    create_model(tmp_path)
+    program = (
+        "import sys, pathlib; from voiceguard.engine.model import StressModel; "
+        f"StressModel.load(pathlib.Path({str(tmp_path)!r})); "
+        "sys.exit(bool({'onnx', 'torch', 'librosa'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
 # ---- the file ----
 
 
@@ -193,95 +181,9 @@ def test_a_file_that_is_no_model_is_told(tmp_path, content):
         StressModel.load(tmp_path)
 
 
-# ---- the graph ----
-
-
-def test_data_outside_the_file_are_refused(tmp_path):
-    def change(proto):
-        tensor = next(t for t in proto.graph.initializer if t.name == "head")
-        (tmp_path / "weights.bin").write_bytes(tensor.raw_data)
-        onnx.external_data_helper.set_external_data(tensor, "weights.bin")
-        tensor.ClearField("raw_data")
-
-    told = refusal(tmp_path, change_graph=change)
-    assert "keeps data outside its file (head); save it as one file" in told
-
-
-def test_data_outside_the_file_are_refused_in_a_subgraph_too(tmp_path):
-    def change(proto):
-        tensor = onnx.numpy_helper.from_array(np.zeros(1, np.float32), "hidden")
-        onnx.external_data_helper.set_external_data(tensor, "weights.bin")
-        tensor.ClearField("raw_data")
-        value = onnx.helper.make_tensor_value_info("inner", onnx.TensorProto.FLOAT, [1])
-        body = onnx.helper.make_graph(
-            [onnx.helper.make_node("Identity", ["hidden"], ["inner"])], "body", [], [value]
-        )
-        body.node[0].attribute.append(onnx.helper.make_attribute("unused", tensor))
-        node = onnx.helper.make_node("If", ["yes"], ["x"], then_branch=body, else_branch=body)
-        proto.graph.node.append(node)
-
-    assert "keeps data outside its file (hidden)" in refusal(tmp_path, change_graph=change)
-
-
-def test_operators_of_others_are_refused(tmp_path):
-    def change(proto):
-        insert_after(proto, "scores", "Call", domain="com.example")
-        proto.opset_import.append(onnx.helper.make_opsetid("com.example", 1))
-
-    assert "refused: com.example.Call; allowed" in refusal(tmp_path, change_graph=change)
-
-
-@pytest.mark.parametrize(
-    ("domain", "op_type"),
-    [
-        ("com.microsoft", "FusedMatMul"),
-        ("ai.onnx.ml", "Scaler"),
-        ("", "RandomNormalLike"),
-        ("ai.onnx", "Bernoulli"),
-    ],
-)
-def test_operators_without_a_purpose_here_are_refused(tmp_path, domain, op_type):
-    told = refusal(
-        tmp_path,
-        change_graph=lambda proto: insert_after(proto, "scores", op_type, domain=domain),
-    )
-    assert f"{domain or 'ai.onnx'}.{op_type}" in told
-
-
-def test_operators_that_the_model_defines_are_refused(tmp_path):
-    def change(proto):
-        function = proto.functions.add()
-        function.name, function.domain = "Own", "own"
-
-    assert "defines operators of its own" in refusal(tmp_path, change_graph=change)
-
-
-def test_operators_of_quantization_are_taken(tmp_path):
-    def change(proto):
-        constant(proto, "step", 1 / 255)
-        zero = onnx.numpy_helper.from_array(np.uint8(0), "none")
-        proto.graph.initializer.append(zero)
-        node_making(proto, "heard").output[0] = "heard_before"
-        place = list(proto.graph.node).index(node_making(proto, "heard_before"))
-        for offset, (op, source, target) in enumerate(
-            [("QuantizeLinear", "heard_before", "q"), ("DequantizeLinear", "q", "heard")]
-        ):
-            node = onnx.helper.make_node(
-                op, [source, "step", "none"], [target], domain="com.microsoft"
-            )
-            proto.graph.node.insert(place + 1 + offset, node)
-        proto.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
-
-    model = StressModel.load(create_model(tmp_path, change_graph=change))
-    scores, _ = model.run(noise(2, 2), model.new_states(2))
-    np.testing.assert_allclose(scores * 4 * 255, np.rint(scores * 4 * 255), atol=1.0)
-
-
-def test_what_onnxruntime_refuses_is_told(tmp_path):
-    told = refusal(tmp_path, change_graph=lambda p: insert_after(p, "scores", "NoSuchOperator"))
-    assert "onnxruntime refuses it: " in told
-    assert "NoSuchOperator" in told
-    assert "\n" not in told
+def test_a_model_larger_than_is_believed_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("voiceguard.engine.model._MAX_MODEL_BYTES", 100)
+    assert "is larger than 100 bytes" in refusal(tmp_path)
 
 
 # ---- the tensors ----
@@ -352,105 +254,3 @@ def test_another_element_type_is_told(tmp_path):
         proto.graph.node.insert(0, cast)
 
     assert "input pcm has elements of tensor(double)" in refusal(tmp_path, change_graph=change)
-
-
-# ---- the trial ----
-
-
-def test_a_model_that_makes_nan_of_silence_is_refused(tmp_path):
-    def change(proto):
-        floor = next(t for t in proto.graph.initializer if t.name == "floor")
-        floor.CopyFrom(onnx.numpy_helper.from_array(np.float32(0), "floor"))
-
-    assert "scores of silence are not all from 0 to 1: [nan" in refusal(
-        tmp_path, change_graph=change
-    )
-
-
-def test_scores_out_of_range_are_refused(tmp_path):
-    def change(proto):
-        high = next(t for t in proto.graph.initializer if t.name == "high")
-        high.CopyFrom(onnx.numpy_helper.from_array(np.float32(3), "high"))
-        bias = next(t for t in proto.graph.initializer if t.name == "head_bias")
-        bias.CopyFrom(onnx.numpy_helper.from_array(np.full(4, 0.5, np.float32), "head_bias"))
-
-    assert "scores of a constant are not all from 0 to 1" in refusal(tmp_path, change_graph=change)
-
-
-def test_a_state_that_is_not_finite_is_refused(tmp_path):
-    def change(proto):
-        constant(proto, "nil", 0.0)
-        node = node_making(proto, "kept_sample")
-        place = list(proto.graph.node).index(node)
-        node.output[0] = "kept_before"
-        divide = onnx.helper.make_node("Div", ["kept_before", "nil"], ["kept_sample"])
-        proto.graph.node.insert(place + 1, divide)
-
-    assert "the state after silence is not finite" in refusal(tmp_path, change_graph=change)
-
-
-def test_a_state_that_forgets_is_refused(tmp_path):
-    def change(proto):
-        constant(proto, "nil", 0.0)
-        node = node_making(proto, "kept_flat")
-        place = list(proto.graph.node).index(node)
-        node.output[0] = "kept_before"
-        forget = onnx.helper.make_node("Mul", ["kept_before", "nil"], ["kept_flat"])
-        proto.graph.node.insert(place + 1, forget)
-
-    told = refusal(tmp_path, change_graph=change)
-    assert "the state does not carry all that the next hop needs" in told
-
-
-def test_a_model_that_scores_once_for_all_hops_is_refused(tmp_path):
-    def change(proto):
-        node = node_making(proto, "scores")
-        place = list(proto.graph.node).index(node)
-        node.output[0] = "scores_before"
-        inputs = ["scores_before", "zero", "axis_1", "axis_1"]
-        proto.graph.node.insert(place + 1, onnx.helper.make_node("Slice", inputs, ["scores"]))
-
-    assert "scores of 8 channels and 3 hops have shape (8, 1, 4)" in refusal(
-        tmp_path, change_graph=change
-    )
-
-
-# ---- the runtime ----
-
-
-def test_neither_onnx_nor_torch_is_imported(tmp_path):
-    import subprocess
-
-    create_model(tmp_path)
-    program = (
-        "import sys, pathlib; from voiceguard.engine.model import StressModel; "
-        f"StressModel.load(pathlib.Path({str(tmp_path)!r})); "
-        "sys.exit(bool({'onnx', 'torch', 'librosa'} & set(sys.modules)))"
-    )
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
-
-
-def test_sparse_data_outside_the_file_are_refused_too(tmp_path):
-    def change(proto):
-        sparse = proto.graph.sparse_initializer.add()
-        sparse.values.name = "few"
-        sparse.values.data_location = onnx.TensorProto.EXTERNAL
-
-    assert "keeps data outside its file (few)" in refusal(tmp_path, change_graph=change)
-
-
-def test_a_model_larger_than_is_believed_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("voiceguard.engine.model._MAX_MODEL_BYTES", 100)
-    assert "is larger than 100 bytes" in refusal(tmp_path)
-
-
-def test_a_run_that_fails_is_a_model_error(tmp_path):
-    model = StressModel.load(create_model(tmp_path))
-
-    class Failing:
-        def run(self, *_):
-            raise RuntimeError("out of memory\nat some line")
-
-    model._session = Failing()
-    with pytest.raises(ModelError, match=r"onnxruntime failed on 2 rows: out of memory$"):
-        model.run(noise(2, 1), model.new_states(2))
