@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.core.drive import CUSTOMER, POLICY
 from voiceguard.core.errors import ClientError, ConsentError, SessionFinishedError
 from voiceguard.core.events import (
-    AlertLevel,
     AudioFormat,
     Consent,
     ConsentState,
@@ -22,29 +22,12 @@ from voiceguard.core.events import (
     SessionFinished,
     SessionFlagged,
 )
-from voiceguard.core.policy import AlertPolicy, Policy
 from voiceguard.core.pressure import EvidenceWeights
 from voiceguard.engine.local import LocalCall
 from voiceguard.engine.model import StressModel
 from voiceguard.resources import samples_dir
 
-POLICY = Policy(
-    name="test",
-    version="test@sha256:0",
-    alerts={
-        AlertLevel.YELLOW: AlertPolicy(30, 20, 0.5, 1.0, 1.0),
-        AlertLevel.ORANGE: AlertPolicy(50, 35, 0.5, 1.0, 1.0),
-        AlertLevel.RED: AlertPolicy(95, 70, 1.0, 1.0, 1.0),
-    },
-    handoff_level=AlertLevel.ORANGE,
-    flag_level=AlertLevel.ORANGE,
-    cooldown_s=60.0,
-    ack_deadline_s=20.0,
-    require_consent=False,
-    allow_mixed_channel=False,
-)
 BOTH = AudioFormat(Encoding.LINEAR16, 8000, (Role.CUSTOMER, Role.HUMAN_AGENT))
-CUSTOMER = AudioFormat(Encoding.LINEAR16, 8000, (Role.CUSTOMER,))
 
 
 @pytest.fixture(scope="module")

@@ -247,18 +247,9 @@ def _draw_marks(axes: Axes, timeline: Timeline) -> None:
 
 
 def _write_header(figure: Figure, timeline: Timeline, total: float) -> None:
-    summary = timeline.summary
     figure.text(0.012, 1 - 0.32 / total, timeline.title, size=15, weight="bold", va="center")
-    facts = [
-        f"{clock(summary.duration_s)} long",
-        f"{summary.speech_s:.1f} s customer speech",
-        f"peak {summary.peak_index:.0f}, mean {summary.mean_index:.0f}",
-        f"highest level {summary.peak_level.name.lower()}",
-        f"handoffs {summary.handoffs}",
-        "flagged for QA" if summary.flagged else "not flagged",
-        f"policy {timeline.policy.name}",
-    ]
-    figure.text(0.012, 1 - 0.60 / total, "   ·   ".join(facts), size=11, color="#4a525c")
+    facts = "   ·   ".join(timeline.facts)
+    figure.text(0.012, 1 - 0.60 / total, facts, size=11, color="#4a525c")
     axes = figure.axes[0]
     for label, at_s, colour, height in _mark_labels(timeline):
         fraction = at_s / max(timeline.duration_s, 0.1)

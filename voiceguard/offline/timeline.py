@@ -138,6 +138,20 @@ class Timeline:
         return self.summary.duration_s
 
     @property
+    def facts(self) -> tuple[str, ...]:
+        """The call in a few words each, for a heading."""
+        summary = self.summary
+        return (
+            f"{clock(summary.duration_s)} long",
+            f"{summary.speech_s:.1f} s customer speech",
+            f"peak {summary.peak_index:.0f}, mean {summary.mean_index:.0f}",
+            f"highest level {summary.peak_level.name.lower()}",
+            f"handoffs {summary.handoffs}",
+            "flagged for QA" if summary.flagged else "not flagged",
+            f"policy {self.policy.version}",
+        )
+
+    @property
     def thresholds(self) -> tuple[tuple[AlertLevel, float], ...]:
         """Where each level is raised, lowest first."""
         return tuple((level, self.policy.alerts[level].raise_threshold) for level in RAISED_LEVELS)

@@ -92,7 +92,7 @@ def _page(timeline: Timeline) -> str:
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{title} · voiceguard</title><style>{_STYLE}</style></head><body>",
-            f"<h1>{title}</h1><p>{html.escape(_facts(timeline))}</p>",
+            f"<h1>{title}</h1><p>{html.escape(' · '.join(timeline.facts))}</p>",
             *_drawing(timeline),
             '<p id="reading">Move the pointer over the drawing to read values.</p>',
             *_table(timeline),
@@ -105,20 +105,6 @@ def _page(timeline: Timeline) -> str:
             "",
         )
     )
-
-
-def _facts(timeline: Timeline) -> str:
-    summary = timeline.summary
-    facts = (
-        f"{clock(summary.duration_s)} long",
-        f"{summary.speech_s:.1f} s customer speech",
-        f"peak {summary.peak_index:.0f}, mean {summary.mean_index:.0f}",
-        f"highest level {summary.peak_level.name.lower()}",
-        f"handoffs {summary.handoffs}",
-        "flagged for QA" if summary.flagged else "not flagged",
-        f"policy {timeline.policy.version}",
-    )
-    return " · ".join(facts)
 
 
 def _data(timeline: Timeline) -> dict[str, object]:
