@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 
 import grpc
 import pytest
 
+from voiceguard.server.logs import new_log
 from voiceguard.server.streams import ClientStream
 from voiceguard.v1 import monitor_pb2 as pb
 
@@ -22,9 +24,12 @@ class Transport:
         self.written = []
         self.aborted = None
         self.is_broken = False
+        self.incoming = []
 
     async def read(self):
-        await asyncio.Event().wait()
+        if not self.incoming:
+            await asyncio.Event().wait()
+        return self.incoming.pop()
 
     async def write(self, content):
         await self.open.wait()
@@ -55,13 +60,21 @@ class Recorder:
         self.done.append("returned")
         self.messages.insert(0, message)
 
+    def receive(self, _message):
+        self.done.append("received")
+
     def break_off(self):
         self.done.append("broken off")
 
 
+def new_stream(transport, log=None):
+    log = log or new_log("error", "json", io.StringIO())
+    return ClientStream(transport, pb.MonitorRequest, time.monotonic, log)
+
+
 async def start():
     transport, carrier = Transport(), Recorder()
-    stream = ClientStream(transport, pb.MonitorRequest, time.monotonic)
+    stream = new_stream(transport)
     running = asyncio.create_task(stream.run(carrier))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -109,3 +122,24 @@ async def test_a_transport_that_fails_is_a_break():
     transport.open.set()
     await running
     assert carrier.done == ["returned", "broken off"]
+
+
+@pytest.mark.parametrize("method", ["receive", "take_message"])
+async def test_a_defect_ends_the_stream_at_once_and_is_logged(method):
+    """It must not be taken for a client that has gone, nor leave one waiting."""
+
+    def fail(*_):
+        raise ArithmeticError("secret")
+
+    written = io.StringIO()
+    transport, carrier = Transport(), Recorder()
+    transport.open.set()
+    transport.incoming = [b""]
+    setattr(carrier, method, fail)
+    with pytest.raises(grpc.aio.AbortError):
+        async with asyncio.timeout(2):
+            await new_stream(transport, new_log("error", "json", written)).run(carrier)
+    assert transport.aborted is grpc.StatusCode.INTERNAL
+    assert carrier.done[-1] == "broken off"
+    assert "ArithmeticError" in written.getvalue()
+    assert "secret" not in written.getvalue()

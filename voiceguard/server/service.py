@@ -60,7 +60,7 @@ class MonitorService:
     async def _monitor(self, _requests: object, context: Context) -> None:
         tenant = await self._tenant(context)
         stream = ClientStream[pb.MonitorRequest, pb.MonitorResponse](
-            context, pb.MonitorRequest, self._desk.clock
+            context, pb.MonitorRequest, self._desk.clock, self._log
         )
         call = SingleCall(self._desk, tenant, stream.on_change, self._log)
         timeout_s = self._settings.config_timeout_s
@@ -80,7 +80,7 @@ class MonitorService:
     async def _monitor_trunk(self, _requests: object, context: Context) -> None:
         tenant = await self._tenant(context)
         stream = ClientStream[pb.MonitorTrunkRequest, pb.MonitorTrunkResponse](
-            context, pb.MonitorTrunkRequest, self._desk.clock
+            context, pb.MonitorTrunkRequest, self._desk.clock, self._log
         )
         trunk = Trunk(self._desk, tenant, stream.on_change, self._log)
         self._streams.add(stream)

@@ -13,9 +13,11 @@ from typing import Final, Generic, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
+from structlog.typing import FilteringBoundLogger
 
 from voiceguard.server.carriers import Carrier
-from voiceguard.server.status import Refusal, invalid, not_reading
+from voiceguard.server.logs import describe_defect
+from voiceguard.server.status import Refusal, internal_error, invalid, not_reading
 
 HALF_CLOSE_DOUBT_S: Final = 0.02
 """How long an end of requests is taken for a break. grpc.aio reports both as end of file, and
@@ -35,6 +37,7 @@ class ClientStream(Generic[RequestT, ResponseT]):
         context: the stream, whose messages are bytes.
         request_type: class of the messages that come.
         clock: monotonic seconds.
+        log: says so when a defect of ours ends the stream.
     """
 
     def __init__(
@@ -42,10 +45,12 @@ class ClientStream(Generic[RequestT, ResponseT]):
         context: grpc.aio.ServicerContext[bytes, bytes],
         request_type: type[RequestT],
         clock: Callable[[], float],
+        log: FilteringBoundLogger,
     ) -> None:
         self._context = context
         self._request_type = request_type
         self._clock = clock
+        self._log = log
         self._may_write = asyncio.Event()
         self._may_read = asyncio.Event()
         self._writing_since_s: float | None = None
@@ -64,6 +69,8 @@ class ClientStream(Generic[RequestT, ResponseT]):
         """
         reader = asyncio.create_task(self._read(carrier))
         self._writer = writer = asyncio.create_task(self._write(carrier))
+        # Without its reader a stream would hang until its client gave up.
+        reader.add_done_callback(lambda reader: writer.cancel() if _defect_of(reader) else None)
         try:
             await asyncio.wait({writer})
         except asyncio.CancelledError:
@@ -71,7 +78,7 @@ class ClientStream(Generic[RequestT, ResponseT]):
             carrier.break_off()
             raise
         await _end(reader, writer)
-        failure = self._settle(carrier, writer)
+        failure = self._settle(carrier, writer, _defect_of(reader) or _defect_of(writer))
         if failure is not None:
             await self._abort(failure)
 
@@ -95,9 +102,16 @@ class ClientStream(Generic[RequestT, ResponseT]):
                 await context.abort(failure.code, failure.message, failure.trailing_metadata())
 
     def _settle(
-        self, carrier: Carrier[RequestT, ResponseT], writer: asyncio.Task[None]
+        self,
+        carrier: Carrier[RequestT, ResponseT],
+        writer: asyncio.Task[None],
+        defect: BaseException | None,
     ) -> Refusal | None:
         """Return what the stream ends with, now that nothing more is written."""
+        if defect is not None:
+            self._log.error("call_defect", **describe_defect(defect))
+            carrier.break_off()
+            return internal_error()
         if self._unread is not None:
             carrier.break_off()
             return self._unread
@@ -143,6 +157,12 @@ class ClientStream(Generic[RequestT, ResponseT]):
                 raise
             self._writing_since_s = None
             self._may_read.set()  # what has been sent may have made room
+
+
+def _defect_of(task: asyncio.Task[None]) -> BaseException | None:
+    """Return what a task has raised, unless it only found the client gone; else None."""
+    raised = task.exception() if task.done() and not task.cancelled() else None
+    return None if isinstance(raised, grpc.aio.BaseError | asyncio.InvalidStateError) else raised
 
 
 async def _end(*tasks: asyncio.Task[None]) -> None:
