@@ -124,7 +124,7 @@ def _hear(development: Sequence[Recording], sounds: Sounds, seed: int) -> list[_
     heard = []
     for recording in development:
         target = target_of(recording.clip)
-        meant = target_of(replace(recording.clip, votes=None))
+        meant = target_of(replace(recording.clip, vote_counts=None))
         if recording.clip.corpus != "crema-d" or target is None or meant is None:
             continue
         far = line.carry(np.asarray(recording.samples / FULL_SCALE, np.float32), [])
