@@ -13,45 +13,25 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft
 
-from voiceguard.core.audio import ALAW_TABLE, MULAW_TABLE
 from voiceguard.core.units import FRAME_SAMPLES, SAMPLE_RATE_HZ
 from voiceguard.training.corpora import find_audio, read_audio
+from voiceguard.training.lines.codecs import ALAW, MULAW, Samples, through_g711, through_int16
 
-Samples = NDArray[np.float32]
-
-MULAW: Final = "mulaw"
-ALAW: Final = "alaw"
+__all__ = [
+    "ALAW",
+    "MULAW",
+    "Chances",
+    "Line",
+    "Samples",
+    "Sounds",
+    "resampled",
+    "through_g711",
+]
 
 _LONGEST_ROOM_SAMPLES: Final = SAMPLE_RATE_HZ // 2
 _QUIET: Final = 1e-9
-
-
-def _round_trip(table: NDArray[np.int16]) -> Samples:
-    """Return what each of the 65536 sample values becomes when it is coded and decoded."""
-    values = np.unique(table).astype(np.float64)
-    edges = (values[1:] + values[:-1]) / 2
-    coded = values[np.searchsorted(edges, np.arange(-32768, 32768))]
-    return np.asarray(coded / 32768.0, np.float32)
-
-
-_ROUND_TRIPS: Final = {MULAW: _round_trip(MULAW_TABLE), ALAW: _round_trip(ALAW_TABLE)}
-
-
-def through_g711(samples: Samples, law: str = MULAW) -> Samples:
-    """Code with ITU-T G.711 and decode (`MULAW` or `ALAW`)."""
-    return _ROUND_TRIPS[law][_to_int(samples) + 32768]
-
-
-def through_int16(samples: Samples) -> Samples:
-    """Round to 16 bits, clipping what is louder than full scale."""
-    return np.asarray(_to_int(samples) / 32768.0, np.float32)
-
-
-def _to_int(samples: Samples) -> NDArray[np.int32]:
-    return np.clip(np.round(samples * 32768.0), -32768, 32767).astype(np.int32)
 
 
 @dataclass(frozen=True, slots=True)
