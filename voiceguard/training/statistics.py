@@ -88,13 +88,13 @@ def area(scores: NDArray[np.float64], positives: NDArray[np.bool_]) -> Statistic
     return statistic
 
 
-def share(values: NDArray[np.float64] | NDArray[np.bool_], among: NDArray[np.bool_]) -> Statistic:
-    """Return the mean of `values` over the clips `among`; of alarms among calm clips: false ones."""
-    numbers = np.where(among, values, 0.0)
-    counted = among.astype(np.float64)
+def share(values: NDArray[np.float64] | NDArray[np.bool_], counted: NDArray[np.bool_]) -> Statistic:
+    """Return the mean of `values` over the clips counted; of alarms over calm clips: false ones."""
+    numbers = np.where(counted, values, 0.0)
+    ones = counted.astype(np.float64)
 
     def statistic(weights: Weights) -> float:
-        total = float(weights @ counted)
+        total = float(weights @ ones)
         return float(weights @ numbers) / total if total else float("nan")
 
     return statistic
