@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from voiceguard.core.errors import VoiceguardError
 from voiceguard.core.units import FULL_SCALE, HOP_SAMPLES
-from voiceguard.training.augment import Chances, Line, Samples, Sounds, resampled
+from voiceguard.training.augment import Chances, Line, Samples, Sounds
 from voiceguard.training.corpora import EMOTIONS, Clip
 from voiceguard.training.targets import OUTPUTS, Target
+from voiceguard.training.voices import Voice
 
 ROW_HOPS: Final = 8
 """Hops in a row: long enough for a change of mood and for the whole window after it."""
@@ -100,8 +101,7 @@ class RowSampler:
         corpus = self._corpora[rng.choice(len(self._corpora), p=self._shares)]
         speakers = self._speakers[corpus]
         own = speakers[rng.integers(len(speakers))]
-        factor = float(np.exp(rng.normal(0.0, 0.07))) if rng.random() < 0.7 else 1.0
-        factor = min(max(factor, 0.82), 1.22)
+        voice = Voice.drawn(rng)
         evens_level = rng.random() < 0.6
         samples = np.zeros(length, np.float32)
         owner = np.zeros(length, np.int32)
@@ -109,7 +109,7 @@ class RowSampler:
         filled = 0
         while filled < length:
             utterance = _next_utterance(own, used, rng)
-            piece = resampled(_float(utterance.speech), factor)
+            piece = voice.speaking(_float(utterance.speech))
             piece = _relevelled(piece, rng) if evens_level else piece
             stop = min(filled + len(piece), length)
             samples[filled:stop] = piece[: stop - filled]

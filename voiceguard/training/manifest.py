@@ -13,9 +13,8 @@ from voiceguard.core.pressure import EvidenceWeights
 from voiceguard.core.units import HOP_SAMPLES, SAMPLE_RATE_HZ
 from voiceguard.training.calibrate import Calibration
 from voiceguard.training.calls import describe
-from voiceguard.training.corpora import Corpus
+from voiceguard.training.corpora import Corpus, Licence
 from voiceguard.training.network import LONG_HOPS
-from voiceguard.training.splits import held_out_speakers
 from voiceguard.training.targets import OUTPUTS
 
 MODEL_FILE: Final = "model.onnx"
@@ -30,6 +29,8 @@ class Provenance:
     command: str
     seed: int
     corpora: Sequence[Corpus]
+    held_out_speakers: Mapping[str, Sequence[str]]
+    """By corpus: who was never learnt from."""
     calibration: Calibration
     calibration_error: Mapping[str, float]
     weights: EvidenceWeights
@@ -84,11 +85,11 @@ def _manifest(model: bytes, state_size: int, made: Provenance) -> dict[str, obje
         "training": {
             "command": made.command,
             "seed": made.seed,
-            "held_out_speakers": held_out_speakers(),
+            "held_out_speakers": dict(made.held_out_speakers),
             "corpora": [
                 {
                     "name": corpus.name,
-                    "licence": corpus.licence.name,
+                    "licence": _licence(corpus.licence),
                     "attribution": corpus.licence.attribution,
                     "use": corpus.use,
                 }
@@ -96,6 +97,10 @@ def _manifest(model: bytes, state_size: int, made: Provenance) -> dict[str, obje
             ],
         },
     }
+
+
+def _licence(licence: Licence) -> str:
+    return licence.name if licence.commercial_use else f"{licence.name} (no commercial use)"
 
 
 def _lines(table: Mapping[str, object], path: str = "") -> Iterator[str]:

@@ -5,7 +5,7 @@ Everything here looks at development speakers only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -82,6 +82,7 @@ def ship(  # noqa: PLR0913, PLR0917 - everything a model is made of
     command: str,
     seed: int,
     corpora: Sequence[Corpus],
+    held_out: Mapping[str, Sequence[str]],
     calls: int = CALLS,
 ) -> Shipped:
     """Write `out`/model.onnx and `out`/model.toml.
@@ -108,6 +109,7 @@ def ship(  # noqa: PLR0913, PLR0917 - everything a model is made of
         command,
         seed,
         corpora,
+        held_out,
         calibration,
         errors,
         weights,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from voiceguard.training.corpora.audio import find_audio
@@ -32,6 +33,22 @@ _AUDIO_ONLY: Final = "1"
 """First digit of the row number of answers given to the sound alone."""
 
 _SEXES: Final[Mapping[str, Sex]] = {"Female": "female", "Male": "male"}
+
+_WOMEN: Final = frozenset(
+    (
+        *("1002", "1003", "1004", "1006", "1007", "1008", "1009", "1010", "1012", "1013", "1018"),
+        *("1020", "1021", "1024", "1025", "1028", "1029", "1030", "1037", "1043", "1046", "1047"),
+        *("1049", "1052", "1053", "1054", "1055", "1056", "1058", "1060", "1061", "1063", "1072"),
+        *("1073", "1074", "1075", "1076", "1078", "1079", "1082", "1084", "1089", "1091"),
+    )
+)
+SEX_OF_ACTOR: Final[Mapping[str, Sex]] = MappingProxyType(
+    {
+        actor: "female" if actor in _WOMEN else "male"
+        for actor in (str(number) for number in range(1001, 1092))
+    }
+)
+"""As `VideoDemographics.csv` has it: here too, so that speakers can be split without the corpus."""
 
 
 @dataclass(frozen=True, slots=True)
