@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -133,12 +134,12 @@ def write(report: Report, out: Path) -> None:
     (out / "accuracy.md").write_text(page(report, pictures), encoding="utf-8")
 
 
-def run() -> int:
+def run(arguments: Sequence[str]) -> int:
     """Run the command and return its exit code; every expected error is one line."""
     try:
-        main.main(standalone_mode=False)
+        main.main(list(arguments), prog_name="python -m benchmarks.accuracy", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        report_error(error.format_message())
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         report_error("interrupted")
@@ -150,4 +151,4 @@ def run() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    sys.exit(run(sys.argv[1:]))

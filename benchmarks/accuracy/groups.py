@@ -36,6 +36,7 @@ LEAST_SPEAKERS: Final = 5
 """A group of fewer is shown, but says too little to be named as different."""
 
 UNKNOWN: Final = "unknown"
+YOUNGEST: Final = "up to 29"
 
 ANGER_FALSE_ALARMS: Final = "anger_false_alarms"
 PRESSURE_FALSE_ALARMS: Final = "pressure_false_alarms"
@@ -51,10 +52,10 @@ GROUP_MEASURES: Final[Mapping[str, str]] = {
 
 
 def age_band(age_years: int) -> str:
-    """Return a band of ages; CREMA-D's actors are 20 to 74."""
+    """Return a band of ten years; CREMA-D's actors are 20 to 74."""
     for last in (29, 39, 49, 59):
         if age_years <= last:
-            return f"{last // 10 * 10}-{last}" if last > 29 else "up to 29"
+            return YOUNGEST if last == 29 else f"{last - 9}-{last}"
     return "60 and over"
 
 
@@ -163,12 +164,12 @@ def _figures(corpus: ScoredCorpus, thresholds: Thresholds) -> Figures:
 def _groupings(
     corpus: ScoredCorpus, speakers: Mapping[str, Demographics]
 ) -> dict[str, NDArray[np.str_]]:
-    """Return the group of each clip by dimension, where a corpus tells speakers apart by it."""
+    """Return the group of each clip by dimension, by which the corpus tells its speakers apart."""
     groupings = {}
     for name, group_of in DIMENSIONS.items():
         groups = {speaker: group_of(known) or UNKNOWN for speaker, known in speakers.items()}
         labels = np.array([groups.get(clip.speaker, UNKNOWN) for clip in corpus.clips])
-        if set(labels.tolist()) != {UNKNOWN}:
+        if len(set(labels.tolist())) > 1:
             groupings[name] = labels
     return groupings
 
@@ -180,7 +181,8 @@ def _dimension(
     figures: Figures,
     bootstrap: SpeakerBootstrap,
 ) -> Dimension:
-    by_group = {group: figures(labels == group) for group in np.unique(labels).tolist()}
+    names = sorted(np.unique(labels).tolist(), key=lambda group: (group != YOUNGEST, group))
+    by_group = {group: figures(labels == group) for group in names}
     sizes = {group: len(set(corpus.speakers[labels == group].tolist())) for group in by_group}
     groups = [
         GroupFigures(

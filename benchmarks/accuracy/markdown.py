@@ -52,7 +52,11 @@ def _lines(report: Report, pictures: Sequence[str]) -> Iterator[str]:
     yield from _pictures(pictures, "judges")
     for corpus in report.corpora:
         yield from _corpus(corpus)
-    yield from ("", "## Line conditions")
+    yield from ("", "## Line conditions", "")
+    yield (
+        "Lost is the AUC over clean G.711 less the AUC after the line. Scores (probabilities of "
+        "anger and of distress) move against clean G.711, over clips that are not clipped."
+    )
     yield from _pictures(pictures, "conditions")
     for corpus in report.corpora:
         yield from _conditions(corpus)
@@ -114,10 +118,13 @@ def _conditions(corpus: CorpusReport) -> Iterator[str]:
             for each in worst[:_WORST_CONDITIONS]
         )
         yield from (f"Most AUC of anger lost, extreme lines (*) left out: {named}.", "")
+    if corpus.largest_gain_shift is not None:
+        yield f"Gain alone moves a score by at most {corpus.largest_gain_shift:.3f}."
+        yield ""
     yield from _table(
         (
             *("line", "anger, AUC", "lost", "anger or fear, AUC", "lost", "no speech"),
-            *("score moves: mean", "99 %", "most"),
+            *("clipped", "score moves: mean", "99 %", "most"),
         ),
         [_condition(each) for each in corpus.conditions],
     )
@@ -132,6 +139,7 @@ def _condition(figures: ConditionFigures) -> tuple[str, ...]:
         _estimate(figures.auc.get(ANGER_OR_FEAR_AUC)),
         _difference(figures.auc_lost.get(ANGER_OR_FEAR_AUC)),
         str(figures.without_speech),
+        str(figures.clipped),
         *(
             (f"{shift.mean:.3f}", f"{shift.percentile_99:.3f}", f"{shift.largest:.3f}")
             if shift

@@ -23,6 +23,9 @@ from voiceguard.training.statistics import (
 CALIBRATED: Final[Mapping[str, str]] = {"anger": "anger", "distress": "fear"}
 """By output: the acted emotion that its probability is held against."""
 
+GAIN_CONDITIONS: Final = "gain-"
+"""What the names of line conditions begin with that change nothing but the level."""
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
@@ -61,7 +64,9 @@ def compare(judges: Sequence[Judge], bootstrap: SpeakerBootstrap) -> Comparison:
 
 @dataclass(frozen=True, slots=True)
 class ScoreShift:
-    """How far a condition moves scores (0 to 1), over clips with speech with and without it."""
+    """How far a condition moves scores (0 to 1) of clips that have speech and are not clipped."""
+
+    clips: int
 
     largest: float
     percentile_99: float
@@ -77,7 +82,8 @@ class ConditionFigures:
         auc: by measure.
         auc_lost: by measure, clean less condition, paired.
         without_speech: clips in which the engine found none.
-        shift: of the outputs anger and distress; None where no clip has speech.
+        clipped: clips that reach full scale.
+        shift: of the outputs anger and distress; None of no such clips.
 
     """
 
@@ -87,6 +93,7 @@ class ConditionFigures:
     auc: Mapping[str, Estimate]
     auc_lost: Mapping[str, Estimate]
     without_speech: int
+    clipped: int
     shift: ScoreShift | None
 
 
@@ -107,17 +114,23 @@ def condition_figures(
             for measure, figure in after.items()
         },
         int((~heard.has_speech).sum()),
+        int(heard.is_clipped.sum()),
         score_shift(corpus.clean, heard),
     )
 
 
 def score_shift(clean: Heard, heard: Heard) -> ScoreShift | None:
-    """Return how far anger and distress move from `clean` to `heard`; None without speech."""
-    both = clean.has_speech & heard.has_speech
-    if not both.any():
+    """Return how far anger and distress move from `clean` to `heard`; None of no clips."""
+    compared = clean.has_speech & heard.has_speech & ~heard.is_clipped
+    if not compared.any():
         return None
-    moved = np.abs(heard.probabilities - clean.probabilities)[both, :2]
-    return ScoreShift(float(moved.max()), float(np.percentile(moved, 99)), float(moved.mean()))
+    moved = np.abs(heard.probabilities - clean.probabilities)[compared, :2]
+    return ScoreShift(
+        int(compared.sum()),
+        float(moved.max()),
+        float(np.percentile(moved, 99)),
+        float(moved.mean()),
+    )
 
 
 def worst_conditions(
@@ -126,6 +139,12 @@ def worst_conditions(
     """Return the conditions from the most AUC lost to the least, clean left out."""
     others = [each for each in conditions if each.name != CLEAN and measure in each.auc_lost]
     return sorted(others, key=lambda each: each.auc_lost[measure].value, reverse=True)
+
+
+def largest_gain_shift(conditions: Sequence[ConditionFigures]) -> float | None:
+    """Return how far a score moves at most when only the gain does; None where none was tried."""
+    gains = [each.shift for each in conditions if each.name.startswith(GAIN_CONDITIONS)]
+    return max((shift.largest for shift in gains if shift is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)

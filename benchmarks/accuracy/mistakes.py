@@ -54,8 +54,8 @@ class Mistakes:
         threshold: probability above which `FALSE_ALARM_RATE` of the other clips lie.
         alarms: by emotion: share of its clips above the threshold.
         told_apart: by other emotion: AUC of what is looked for against it.
-        false_alarms: the highest scores among other emotions, highest first.
-        misses: the lowest scores of what is looked for, lowest first.
+        false_alarms: the highest alarms among other emotions, highest first.
+        misses: the lowest scores of what is looked for that are no alarms, lowest first.
 
     """
 
@@ -83,27 +83,25 @@ def _mistakes_of(
     log_odds = corpus.clean.log_odds[:, column]
     positives = emotions == looked_for
     threshold = threshold_at(FALSE_ALARM_RATE, probabilities[~positives])
+    alarm = probabilities > threshold
     names = np.unique(emotions).tolist()
-    alarms = {
-        name: bootstrap.estimate(share(probabilities > threshold, emotions == name))
-        for name in names
-    }
+    alarms = {name: bootstrap.estimate(share(alarm, emotions == name)) for name in names}
     told_apart = {
         name: bootstrap.estimate(_against(log_odds, positives, emotions == name))
         for name in names
         if name != looked_for
     }
     order = np.argsort(log_odds, kind="stable")
-    false_alarms = [index for index in order[::-1].tolist() if not positives[index]][:WORST]
-    misses = [index for index in order.tolist() if positives[index]][:WORST]
+    false_alarms = [each for each in order[::-1].tolist() if alarm[each] and not positives[each]]
+    misses = [each for each in order.tolist() if positives[each] and not alarm[each]]
     return Mistakes(
         output,
         looked_for,
         threshold,
         alarms,
         told_apart,
-        [_wrong(corpus, index, column, looked_for) for index in false_alarms],
-        [_wrong(corpus, index, column, looked_for) for index in misses],
+        [_wrong(corpus, index, column, looked_for) for index in false_alarms[:WORST]],
+        [_wrong(corpus, index, column, looked_for) for index in misses[:WORST]],
     )
 
 

@@ -67,7 +67,8 @@ def _judges(corpora: Sequence[CorpusReport]) -> Figure:
         figure.subplots(len(corpora), 1, squeeze=False)[:, 0], corpora, strict=True
     ):
         comparison = corpus.comparison
-        shown = [name for name in MEASURES if name in comparison.figures["model"]]
+        given_by_any = set().union(*comparison.figures.values())
+        shown = [name for name in MEASURES if name in given_by_any]
         width = 0.8 / len(comparison.titles)
         for place, (judge, title) in enumerate(comparison.titles.items()):
             given = [
@@ -79,7 +80,7 @@ def _judges(corpora: Sequence[CorpusReport]) -> Figure:
         axes.set_xticks(
             range(len(shown)), [MEASURES[name].replace(", ", "\n", 1) for name in shown]
         )
-        axes.set_ylim(0.2, 1.0)
+        axes.set_ylim(0.0, 1.0)
         axes.grid(visible=False, axis="x")
         axes.set_title(
             f"{corpus.title} ({corpus.clips} clips, {corpus.speakers} speakers)", loc="left"
@@ -119,7 +120,9 @@ def _conditions(corpora: Sequence[CorpusReport]) -> Figure:
     shown = [corpus for corpus in corpora if len(corpus.conditions) > 1]
     rows = max(len(corpus.conditions) for corpus in shown)
     figure = Figure(figsize=(2.6 + 3.0 * len(shown), 1.0 + 0.21 * rows), layout="constrained")
-    figure.suptitle(f"AUC of anger lost against clean G.711; {_ACTED}", fontsize=9)
+    figure.suptitle(
+        "AUC of anger lost against clean G.711 (orange: extreme); acted speech", fontsize=9
+    )
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axes, corpus in zip(panels, shown, strict=True):
         figures = [each for each in corpus.conditions if ANGER_AUC in each.auc_lost]

@@ -27,6 +27,7 @@ from benchmarks.accuracy.measures import (
     calibrations,
     compare,
     condition_figures,
+    largest_gain_shift,
 )
 from benchmarks.accuracy.mistakes import Mistakes, confusion, find_mistakes
 from benchmarks.accuracy.scores import ScoredCorpus
@@ -57,6 +58,7 @@ class CorpusReport:
     Attributes:
         judged_by: the models, one for each part of the clips.
         without_speech: clips in which the engine found no speech over clean G.711.
+        largest_gain_shift: of a score, where only the gain changed; None where it was not tried.
         confusion: rows what was meant, columns what was named; None without an emotions head.
         groups: empty where the corpus says nothing of its speakers.
 
@@ -71,6 +73,7 @@ class CorpusReport:
     comparison: Comparison
     thresholds: Thresholds
     conditions: Sequence[ConditionFigures]
+    largest_gain_shift: float | None
     calibrations: Sequence[Calibration]
     mistakes: Sequence[Mistakes]
     confusion: NDArray[np.float64] | None
@@ -127,6 +130,10 @@ def report_corpus(
     """
     thresholds = thresholds_of(corpus, handoff_evidence)
     demographics = facts.demographics
+    figures = [
+        condition_figures(corpus, each.title, each.name, bootstrap, is_extreme=each.is_extreme)
+        for each in conditions
+    ]
     return CorpusReport(
         corpus.name,
         facts.title,
@@ -136,10 +143,8 @@ def report_corpus(
         int((~corpus.clean.has_speech).sum()),
         compare(_judges(corpus, facts.answers), bootstrap),
         thresholds,
-        [
-            condition_figures(corpus, each.title, each.name, bootstrap, is_extreme=each.is_extreme)
-            for each in conditions
-        ],
+        figures,
+        largest_gain_shift(figures),
         calibrations(corpus, bootstrap),
         find_mistakes(corpus, bootstrap),
         confusion(corpus),

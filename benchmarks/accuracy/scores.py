@@ -21,7 +21,7 @@ NO_SPEECH_LOG_ODDS: Final = -20.0
 
 NO_SPEECH_LEVEL_DB: Final = -100.0
 
-_FIGURES: Final = len(OUTPUTS) + len(EMOTIONS) + 3
+_FIGURES: Final = len(OUTPUTS) + len(EMOTIONS) + 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +34,7 @@ class Heard:
         level_db: mean power of the speech, in dB relative to full scale, (clips,).
         evidence: of pressure, 0 to 1, as the index has it of an unknown speaker, (clips,).
         has_speech: whether the engine found any, (clips,).
+        is_clipped: whether the clip reached full scale, and so may have lost its peaks, (clips,).
 
     """
 
@@ -42,6 +43,7 @@ class Heard:
     level_db: NDArray[np.float64]
     evidence: NDArray[np.float64]
     has_speech: NDArray[np.bool_]
+    is_clipped: NDArray[np.bool_]
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
@@ -61,8 +63,9 @@ class Heard:
 
     def as_matrix(self) -> NDArray[np.float64]:
         """Return everything as one array, (clips, columns), to send or to keep."""
-        last = np.stack([self.level_db, self.evidence, self.has_speech.astype(np.float64)], axis=1)
-        return np.concatenate([self.log_odds, self.emotion_logits, last], axis=1)
+        last = [self.level_db, self.evidence, self.has_speech, self.is_clipped]
+        columns = [np.asarray(each, np.float64)[:, None] for each in last]
+        return np.concatenate([self.log_odds, self.emotion_logits, *columns], axis=1)
 
     @classmethod
     def from_matrix(cls, matrix: NDArray[np.float64]) -> Self:
@@ -70,9 +73,14 @@ class Heard:
         if matrix.ndim != 2 or matrix.shape[1] != _FIGURES:
             raise ValueError(f"scores have the shape {matrix.shape}, not (clips, {_FIGURES})")
         outputs, emotions = len(OUTPUTS), len(OUTPUTS) + len(EMOTIONS)
-        level_db, evidence, has_speech = matrix[:, emotions:].T
+        level_db, evidence, has_speech, is_clipped = matrix[:, emotions:].T
         return cls(
-            matrix[:, :outputs], matrix[:, outputs:emotions], level_db, evidence, has_speech > 0.5
+            matrix[:, :outputs],
+            matrix[:, outputs:emotions],
+            level_db,
+            evidence,
+            has_speech > 0.5,
+            is_clipped > 0.5,
         )
 
     @classmethod

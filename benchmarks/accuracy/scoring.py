@@ -46,6 +46,9 @@ CLIPS_AT_ONCE: Final = 8
 OTHER_VOICES: Final = 12
 """Calm clips of other speakers that babble and echo are made of."""
 
+FULL_SCALE_PEAK: Final = 0.979
+"""Peak from which a clip counts as clipped; the loudest code of G.711 mu-law is 0.980."""
+
 _QUIET: Final = 1e-10
 _CODE: Final = (
     *sorted(Path(lines.__path__[0]).glob("*.py")),
@@ -166,24 +169,33 @@ def score_batch(batch: Batch) -> dict[str, NDArray[np.float64]]:
     judge = _judge(batch.model)
     scores = {}
     for condition in batch.line.conditions:
-        found = [
-            _heard_speech(clip, samples, condition, batch)
+        arrived = [
+            _arrived_clip(clip, samples, condition, batch)
             for clip, samples in zip(batch.clips, recorded, strict=True)
         ]
-        scores[condition] = judge.hear(found, name_emotions=condition == CLEAN).as_matrix()
+        scores[condition] = judge.hear(arrived, name_emotions=condition == CLEAN).as_matrix()
     return scores
 
 
-def _heard_speech(
+@dataclass(frozen=True, slots=True, eq=False)
+class _Arrived:
+    """A clip after the line."""
+
+    speech: NDArray[np.int16]
+    """What the engine's detector and segmenter let through."""
+    is_clipped: bool
+
+
+def _arrived_clip(
     clip: Clip, samples: NDArray[np.float32], condition: str, batch: Batch
-) -> NDArray[np.int16]:
-    """Return the speech that the engine finds in a clip after the line."""
+) -> _Arrived:
+    """Return what arrives of a clip."""
     others = [_voice(other) for other in batch.others if other.speaker != clip.speaker]
     sounds = _sounds(batch.line.augmentation)
     clip_id = f"{clip.corpus}/{clip.path.stem}"
     arrived = condition_named(condition).heard(samples, clip_id, sounds, others)
-    pcm = np.clip(np.round(arrived * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1)
-    return speech_of(pcm.astype(np.int16))
+    pcm = np.clip(np.round(arrived * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+    return _Arrived(speech_of(pcm), bool(np.abs(arrived).max() >= FULL_SCALE_PEAK))
 
 
 def _unit_scale(clip: Clip) -> NDArray[np.float32]:
@@ -207,9 +219,9 @@ class _Judge:
     emotions: EmotionLogits | None
     window_hops: int
 
-    def hear(self, found: Sequence[NDArray[np.int16]], *, name_emotions: bool) -> Heard:
-        """Return the scores of clips, given the speech found in each."""
-        hops = [hops_of(one) for one in found]
+    def hear(self, arrived: Sequence[_Arrived], *, name_emotions: bool) -> Heard:
+        """Return the scores of clips."""
+        hops = [hops_of(clip.speech) for clip in arrived]
         head = self.emotions if name_emotions else None
         log_odds = np.full((len(hops), len(OUTPUTS)), NO_SPEECH_LOG_ODDS)
         logits = np.full((len(hops), len(EMOTIONS)), np.nan if head is None else 0.0)
@@ -217,9 +229,14 @@ class _Judge:
             log_odds[rows] = log_odds_of_clips(list(self.runner.run(pcm)[0]))
             if head is not None:
                 logits[rows] = [clip_logits(of_clip, self.window_hops) for of_clip in head(pcm)]
-        levels = np.array([_level_db(one) for one in found])
-        evidence = np.array([self._evidence(row) for row in log_odds])
-        return Heard(log_odds, logits, levels, evidence, np.array([len(one) > 0 for one in hops]))
+        return Heard(
+            log_odds,
+            logits,
+            np.array([_level_db(clip.speech) for clip in arrived]),
+            np.array([self._evidence(row) for row in log_odds]),
+            np.array([len(one) > 0 for one in hops]),
+            np.array([clip.is_clipped for clip in arrived]),
+        )
 
     def _evidence(self, log_odds: NDArray[np.float64]) -> float:
         scores = dict(zip(OUTPUTS, sigmoid(log_odds).tolist(), strict=True))
