@@ -201,6 +201,6 @@ def _dimension(
             if sizes[group] >= LEAST_SPEAKERS and measure in own
         }
         gap = widest_gap(compared, bootstrap)
-        if gap is not None:
+        if gap is not None and gap.difference.value > 0:
             gaps[measure] = gap
     return Dimension(name, groups, gaps)

@@ -7,7 +7,7 @@ from typing import Final
 
 from benchmarks.accuracy.groups import FALSE_ALARM_RATE, GROUP_MEASURES, LEAST_SPEAKERS, Dimension
 from benchmarks.accuracy.judges import ANGER_AUC, ANGER_OR_FEAR_AUC, MEASURES
-from benchmarks.accuracy.measures import Comparison, ConditionFigures, worst_conditions
+from benchmarks.accuracy.measures import Comparison, ConditionFigures, GainShift, worst_conditions
 from benchmarks.accuracy.mistakes import Mistakes, WrongClip
 from benchmarks.accuracy.report import CorpusReport, Report
 from voiceguard.training.corpora import EMOTIONS
@@ -118,9 +118,7 @@ def _conditions(corpus: CorpusReport) -> Iterator[str]:
             for each in worst[:_WORST_CONDITIONS]
         )
         yield from (f"Most AUC of anger lost, extreme lines (*) left out: {named}.", "")
-    if corpus.largest_gain_shift is not None:
-        yield f"Gain alone moves a score by at most {corpus.largest_gain_shift:.3f}."
-        yield ""
+    yield from _gain(corpus.gain_shift)
     yield from _table(
         (
             *("line", "anger, AUC", "lost", "anger or fear, AUC", "lost", "no speech"),
@@ -128,6 +126,14 @@ def _conditions(corpus: CorpusReport) -> Iterator[str]:
         ),
         [_condition(each) for each in corpus.conditions],
     )
+
+
+def _gain(shift: GainShift | None) -> Iterator[str]:
+    if shift is None:
+        return
+    chain = "" if shift.of_chain is None else f", with coding and detector by {shift.of_chain:.3f}"
+    yield f"The same speech at another level moves a score by at most {shift.of_model:.3f}{chain}."
+    yield ""
 
 
 def _condition(figures: ConditionFigures) -> tuple[str, ...]:

@@ -141,10 +141,29 @@ def worst_conditions(
     return sorted(others, key=lambda each: each.auc_lost[measure].value, reverse=True)
 
 
-def largest_gain_shift(conditions: Sequence[ConditionFigures]) -> float | None:
-    """Return how far a score moves at most when only the gain does; None where none was tried."""
-    gains = [each.shift for each in conditions if each.name.startswith(GAIN_CONDITIONS)]
-    return max((shift.largest for shift in gains if shift is not None), default=None)
+@dataclass(frozen=True, slots=True)
+class GainShift:
+    """How far a score of anger or distress moves at most when only the gain does.
+
+    Attributes:
+        of_model: given the same speech at another level.
+        of_chain: with the coding and the detector, which are not the same at every level; over
+            clips that are not clipped. None where no such condition was tried.
+
+    """
+
+    of_model: float
+    of_chain: float | None
+
+
+def gain_shift(clean: Heard, conditions: Sequence[ConditionFigures]) -> GainShift | None:
+    """Return how far scores move with the gain; None where no clip has speech."""
+    of_model = clean.gain_shift[~np.isnan(clean.gain_shift)]
+    if not len(of_model):
+        return None
+    chain = [each.shift for each in conditions if each.name.startswith(GAIN_CONDITIONS)]
+    of_chain = max((shift.largest for shift in chain if shift is not None), default=None)
+    return GainShift(float(of_model.max()), of_chain)
 
 
 @dataclass(frozen=True, slots=True)

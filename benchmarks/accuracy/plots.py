@@ -134,7 +134,7 @@ def _conditions(corpora: Sequence[CorpusReport]) -> Figure:
         axes.set_yticks(places, [each.title for each in figures], fontsize=7)
         axes.set_title(_short(corpus), fontsize=8, loc="left")
         axes.grid(visible=False, axis="y")
-    panels[0].invert_yaxis()
+    panels[0].set_ylim(rows - 0.4, -0.6)
     return figure
 
 

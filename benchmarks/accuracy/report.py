@@ -24,10 +24,11 @@ from benchmarks.accuracy.measures import (
     Calibration,
     Comparison,
     ConditionFigures,
+    GainShift,
     calibrations,
     compare,
     condition_figures,
-    largest_gain_shift,
+    gain_shift,
 )
 from benchmarks.accuracy.mistakes import Mistakes, confusion, find_mistakes
 from benchmarks.accuracy.scores import ScoredCorpus
@@ -58,7 +59,7 @@ class CorpusReport:
     Attributes:
         judged_by: the models, one for each part of the clips.
         without_speech: clips in which the engine found no speech over clean G.711.
-        largest_gain_shift: of a score, where only the gain changed; None where it was not tried.
+        gain_shift: None where no clip has speech.
         confusion: rows what was meant, columns what was named; None without an emotions head.
         groups: empty where the corpus says nothing of its speakers.
 
@@ -73,7 +74,7 @@ class CorpusReport:
     comparison: Comparison
     thresholds: Thresholds
     conditions: Sequence[ConditionFigures]
-    largest_gain_shift: float | None
+    gain_shift: GainShift | None
     calibrations: Sequence[Calibration]
     mistakes: Sequence[Mistakes]
     confusion: NDArray[np.float64] | None
@@ -144,7 +145,7 @@ def report_corpus(
         compare(_judges(corpus, facts.answers), bootstrap),
         thresholds,
         figures,
-        largest_gain_shift(figures),
+        gain_shift(corpus.clean, figures),
         calibrations(corpus, bootstrap),
         find_mistakes(corpus, bootstrap),
         confusion(corpus),

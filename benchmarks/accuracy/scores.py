@@ -21,7 +21,7 @@ NO_SPEECH_LOG_ODDS: Final = -20.0
 
 NO_SPEECH_LEVEL_DB: Final = -100.0
 
-_FIGURES: Final = len(OUTPUTS) + len(EMOTIONS) + 4
+_FIGURES: Final = len(OUTPUTS) + len(EMOTIONS) + 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +35,8 @@ class Heard:
         evidence: of pressure, 0 to 1, as the index has it of an unknown speaker, (clips,).
         has_speech: whether the engine found any, (clips,).
         is_clipped: whether the clip reached full scale, and so may have lost its peaks, (clips,).
+        gain_shift: how far anger or distress moves at most, 0 to 1, when the model has the same
+            speech at another level, (clips,); NaN where it was not tried.
 
     """
 
@@ -44,6 +46,7 @@ class Heard:
     evidence: NDArray[np.float64]
     has_speech: NDArray[np.bool_]
     is_clipped: NDArray[np.bool_]
+    gain_shift: NDArray[np.float64]
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
@@ -63,7 +66,7 @@ class Heard:
 
     def as_matrix(self) -> NDArray[np.float64]:
         """Return everything as one array, (clips, columns), to send or to keep."""
-        last = [self.level_db, self.evidence, self.has_speech, self.is_clipped]
+        last = [self.level_db, self.evidence, self.has_speech, self.is_clipped, self.gain_shift]
         columns = [np.asarray(each, np.float64)[:, None] for each in last]
         return np.concatenate([self.log_odds, self.emotion_logits, *columns], axis=1)
 
@@ -73,7 +76,7 @@ class Heard:
         if matrix.ndim != 2 or matrix.shape[1] != _FIGURES:
             raise ValueError(f"scores have the shape {matrix.shape}, not (clips, {_FIGURES})")
         outputs, emotions = len(OUTPUTS), len(OUTPUTS) + len(EMOTIONS)
-        level_db, evidence, has_speech, is_clipped = matrix[:, emotions:].T
+        level_db, evidence, has_speech, is_clipped, gain_shift = matrix[:, emotions:].T
         return cls(
             matrix[:, :outputs],
             matrix[:, outputs:emotions],
@@ -81,6 +84,7 @@ class Heard:
             evidence,
             has_speech > 0.5,
             is_clipped > 0.5,
+            gain_shift,
         )
 
     @classmethod

@@ -49,6 +49,9 @@ OTHER_VOICES: Final = 12
 FULL_SCALE_PEAK: Final = 0.979
 """Peak from which a clip counts as clipped; the loudest code of G.711 mu-law is 0.980."""
 
+GAINS_DB: Final = (-24.0, -12.0, 6.0, 12.0)
+"""Levels at which the model has the same speech again, in decibels against its own."""
+
 _QUIET: Final = 1e-10
 _CODE: Final = (
     *sorted(Path(lines.__path__[0]).glob("*.py")),
@@ -173,7 +176,7 @@ def score_batch(batch: Batch) -> dict[str, NDArray[np.float64]]:
             _arrived_clip(clip, samples, condition, batch)
             for clip, samples in zip(batch.clips, recorded, strict=True)
         ]
-        scores[condition] = judge.hear(arrived, name_emotions=condition == CLEAN).as_matrix()
+        scores[condition] = judge.hear(arrived, is_clean=condition == CLEAN).as_matrix()
     return scores
 
 
@@ -219,14 +222,17 @@ class _Judge:
     emotions: EmotionLogits | None
     window_hops: int
 
-    def hear(self, arrived: Sequence[_Arrived], *, name_emotions: bool) -> Heard:
-        """Return the scores of clips."""
+    def hear(self, arrived: Sequence[_Arrived], *, is_clean: bool) -> Heard:
+        """Return the scores of clips; over the clean line six emotions and gains are tried too."""
         hops = [hops_of(clip.speech) for clip in arrived]
-        head = self.emotions if name_emotions else None
+        head = self.emotions if is_clean else None
         log_odds = np.full((len(hops), len(OUTPUTS)), NO_SPEECH_LOG_ODDS)
         logits = np.full((len(hops), len(EMOTIONS)), np.nan if head is None else 0.0)
+        gain_shift = np.full(len(hops), np.nan)
         for rows, pcm in _of_one_length(hops):
-            log_odds[rows] = log_odds_of_clips(list(self.runner.run(pcm)[0]))
+            log_odds[rows] = self._log_odds(pcm)
+            if is_clean:
+                gain_shift[rows] = self._gain_shift(pcm, log_odds[rows])
             if head is not None:
                 logits[rows] = [clip_logits(of_clip, self.window_hops) for of_clip in head(pcm)]
         return Heard(
@@ -236,7 +242,19 @@ class _Judge:
             np.array([self._evidence(row) for row in log_odds]),
             np.array([len(one) > 0 for one in hops]),
             np.array([clip.is_clipped for clip in arrived]),
+            gain_shift,
         )
+
+    def _log_odds(self, pcm: NDArray[np.float32]) -> NDArray[np.float64]:
+        return log_odds_of_clips(list(self.runner.run(pcm)[0]))
+
+    def _gain_shift(
+        self, pcm: NDArray[np.float32], log_odds: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return how far anger or distress moves at most over `GAINS_DB`, nothing clipped."""
+        gains = [np.float32(10 ** (gain_db / 20)) for gain_db in GAINS_DB]
+        moved = [sigmoid(self._log_odds(gain * pcm)) - sigmoid(log_odds) for gain in gains]
+        return np.asarray(np.abs(moved)[..., :2].max(axis=(0, 2)))
 
     def _evidence(self, log_odds: NDArray[np.float64]) -> float:
         scores = dict(zip(OUTPUTS, sigmoid(log_odds).tolist(), strict=True))

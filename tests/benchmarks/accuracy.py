@@ -39,6 +39,7 @@ def heard(log_odds: NDArray[np.float64], *, emotions: NDArray[np.float64] | None
         np.full(clips, 0.2),
         np.ones(clips, np.bool_),
         np.zeros(clips, np.bool_),
+        np.full(clips, 0.01),
     )
 
 

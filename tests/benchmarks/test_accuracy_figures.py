@@ -17,10 +17,11 @@ from benchmarks.accuracy.groups import (
 )
 from benchmarks.accuracy.judges import ANGER_AUC, judge_by_loudness, judge_by_model
 from benchmarks.accuracy.measures import (
+    GainShift,
     calibrations,
     compare,
     condition_figures,
-    largest_gain_shift,
+    gain_shift,
     score_shift,
     worst_conditions,
 )
@@ -88,9 +89,10 @@ def test_scores_move_by_the_difference_of_probabilities_of_clips_that_are_not_cl
 def test_only_conditions_of_gain_count_as_gain() -> None:
     corpus = worsened(CORPUS, 4.0)
     noise = condition_figures(corpus, "noise", "noise", BOOTSTRAP, is_extreme=False)
-    assert largest_gain_shift([noise]) is None
+    assert gain_shift(CORPUS.clean, [noise]) == GainShift(0.01, None)
     assert noise.shift is not None
-    assert largest_gain_shift([replace(noise, name="gain-up-6")]) == noise.shift.largest
+    louder = gain_shift(CORPUS.clean, [replace(noise, name="gain-up-6")])
+    assert louder == GainShift(0.01, noise.shift.largest)
 
 
 def test_calibration_is_held_against_the_acted_emotion() -> None:

@@ -65,7 +65,7 @@ def test_data_have_no_numbers_that_json_lacks(report: Report, tmp_path: Path) ->
     figures = data["corpora"][0]
     assert figures["comparison"]["figures"]["panel"][ANGER_AUC]["value"] == 1.0
     assert figures["groups"][0]["gaps"]["anger_false_alarms"]["highest"] == "female"
-    assert figures["largest_gain_shift"] > 0.5
+    assert figures["gain_shift"]["of_chain"] > 0.5
     assert "acted" in data["speech"]
 
 

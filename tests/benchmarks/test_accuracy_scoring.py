@@ -39,6 +39,7 @@ def test_clean_scores_are_those_that_evaluate_gives() -> None:
     clean = scored([one.clip for one in some])[CLEAN]
     np.testing.assert_allclose(clean.log_odds, expected, atol=1e-3)
     assert clean.has_speech.all()
+    assert (clean.gain_shift < 0.02).all()
     assert ((clean.level_db < 0) & (clean.level_db > -60)).all()
     assert ((clean.evidence >= 0) & (clean.evidence <= 1)).all()
 
