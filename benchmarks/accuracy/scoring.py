@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.accuracy import scores
 from benchmarks.accuracy.cache import Arrays, Cache, clip_keys, file_digest, key_of
 from benchmarks.accuracy.emotions import (
     EMOTIONS_FILE,
@@ -55,7 +56,8 @@ GAINS_DB: Final = (-24.0, -12.0, 6.0, 12.0)
 _QUIET: Final = 1e-10
 _CODE: Final = (
     *sorted(Path(lines.__path__[0]).glob("*.py")),
-    *(Path(str(module.__file__)) for module in (gating, speech, vad)),
+    *(Path(str(module.__file__)) for module in (gating, scores, speech, vad)),
+    Path(__file__),
 )
 """What scores follow from besides model and clips; a change to it makes kept scores worthless."""
 
@@ -170,14 +172,14 @@ def score_batch(batch: Batch) -> dict[str, NDArray[np.float64]]:
     """Return the scores of a batch by condition, each as `Heard.as_matrix` gives them."""
     recorded = [_unit_scale(clip) for clip in batch.clips]
     judge = _judge(batch.model)
-    scores = {}
+    by_condition = {}
     for condition in batch.line.conditions:
         arrived = [
             _arrived_clip(clip, samples, condition, batch)
             for clip, samples in zip(batch.clips, recorded, strict=True)
         ]
-        scores[condition] = judge.hear(arrived, is_clean=condition == CLEAN).as_matrix()
-    return scores
+        by_condition[condition] = judge.hear(arrived, is_clean=condition == CLEAN).as_matrix()
+    return by_condition
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -257,8 +259,8 @@ class _Judge:
         return np.asarray(np.abs(moved)[..., :2].max(axis=(0, 2)))
 
     def _evidence(self, log_odds: NDArray[np.float64]) -> float:
-        scores = dict(zip(OUTPUTS, sigmoid(log_odds).tolist(), strict=True))
-        return self.weights.absolute_evidence(scores)
+        outputs = dict(zip(OUTPUTS, sigmoid(log_odds).tolist(), strict=True))
+        return self.weights.absolute_evidence(outputs)
 
 
 @cache

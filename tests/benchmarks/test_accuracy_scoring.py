@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import onnx
 import pytest
 import soundfile
 
+from benchmarks.accuracy import scoring
 from benchmarks.accuracy.cache import Cache, clip_keys, key_of
 from benchmarks.accuracy.emotions import emotion_logits
+from benchmarks.accuracy.parts import Part
 from benchmarks.accuracy.scores import CLEAN, NO_SPEECH_LOG_ODDS, Heard
-from benchmarks.accuracy.scoring import Batch, Line, other_voices, score_batch
+from benchmarks.accuracy.scoring import Batch, Line, other_voices, score_batch, score_parts
 from tests.benchmarks.accuracy import clip, heard
 from tests.training.speech import CREMA_D_DIR, recordings
 from voiceguard.core.errors import ModelError
@@ -150,3 +153,25 @@ def test_another_recording_under_the_same_name_has_another_key(tmp_path: Path) -
     before = clip_keys([own])
     own.path.write_bytes(b"another")
     assert clip_keys([own]) != before
+
+
+def test_a_part_that_was_scored_is_not_scored_again_unless_model_or_line_differ(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[int] = []
+
+    def here(work: Callable[[Batch], object], batches: Sequence[Batch], _: int) -> Iterator[object]:
+        runs.append(len(batches))
+        return map(work, batches)
+
+    monkeypatch.setattr(scoring, "in_processes", here)
+    clips = tuple(one.clip for one in recordings()[:2])
+    cache, done = Cache(tmp_path / "cache"), list[int]()
+    part = Part("shipped", MODEL, clips)
+    for conditions in ((CLEAN,), (CLEAN,), (CLEAN, "g711-a")):
+        scored_part = score_parts([part], Line(conditions, None), 1, cache, done.append)[0]
+        assert tuple(scored_part) == conditions
+    other = Part("fold 1", model_with_emotions(tmp_path / "model"), clips)
+    score_parts([other], Line((CLEAN,), None), 1, cache, done.append)
+    assert runs == [1, 0, 1, 1]
+    assert done == [2, 2, 4, 2]
