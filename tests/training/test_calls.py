@@ -114,7 +114,8 @@ def test_a_replay_is_what_the_engine_said(number: int) -> None:
     updates = [one for one in events if isinstance(one, PressureUpdated) and one.scores]
     trace = trace_of(call, WEIGHTS)
     assert trace.indices.tolist() == [one.pressure_index for one in updates]
-    assert trace.deviations.tolist() == [one.baseline_deviation for one in updates]
+    deviations = [one.baseline_deviation for one in trace.readings]
+    assert deviations == [one.baseline_deviation for one in updates]
     decisions = decide(call, trace.indices, EAGER)
     assert list(decisions.levels) == [one.level for one in updates]
     asked = [one for one in events if isinstance(one, HandoffRequested)]

@@ -29,9 +29,9 @@ from voiceguard.training.calls import (
     CallSounds,
     Rates,
     RunnerModel,
-    default_policy,
+    cross_validate,
     fit_evidence,
-    rates_at,
+    rates_of,
     simulate_calls,
     voices_of,
 )
@@ -120,7 +120,7 @@ def ship(  # noqa: PLR0913, PLR0917 - everything a model is made of
         "development speakers of CREMA-D (acted speech)",
     )
     write_model(out, model, network.state_size, made)
-    rates = rates_at(simulated, weights, default_policy())
+    rates = rates_of(cross_validate(simulated))
     return Shipped(auc_fp32, auc_int8, is_int8, len(model), measure_cost(model), errors, rates)
 
 

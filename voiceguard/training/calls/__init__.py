@@ -4,8 +4,8 @@ Training fits the constants of the pressure index on calls of development
 speakers; `benchmarks/calls` reports on the same kind of calls of others.
 """
 
-from voiceguard.training.calls.fitting import describe, fit_evidence
-from voiceguard.training.calls.rates import Rates, rates_at
+from voiceguard.training.calls.fitting import cross_validate, describe, fit_evidence
+from voiceguard.training.calls.rates import Rates, rates_of
 from voiceguard.training.calls.scoring import CallMaker, RunnerModel, ScoredCall
 from voiceguard.training.calls.script import CallSounds, voices_of
 from voiceguard.training.calls.simulate import default_policy, simulate_calls
@@ -16,10 +16,11 @@ __all__ = [
     "Rates",
     "RunnerModel",
     "ScoredCall",
+    "cross_validate",
     "default_policy",
     "describe",
     "fit_evidence",
-    "rates_at",
+    "rates_of",
     "simulate_calls",
     "voices_of",
 ]

@@ -17,7 +17,7 @@ from voiceguard.core.alerts import AlertLadder
 from voiceguard.core.events import AlertLevel, HandoffReason
 from voiceguard.core.handoffs import Handoffs
 from voiceguard.core.policy import AlertPolicy, Policy
-from voiceguard.core.pressure import EvidenceWeights, PressureIndex
+from voiceguard.core.pressure import EvidenceWeights, PressureIndex, PressureReading
 from voiceguard.core.units import HOP_S, SAMPLE_RATE_HZ
 from voiceguard.training.calls.scoring import ScoredCall
 from voiceguard.training.targets import OUTPUTS
@@ -29,8 +29,7 @@ class Trace:
 
     indices: NDArray[np.float64]
     """(hops,), 0 to 100."""
-    deviations: NDArray[np.float64]
-    """(hops,), from the speaker's baseline."""
+    readings: Sequence[PressureReading]
     reasons: Sequence[HandoffReason]
 
 
@@ -56,7 +55,7 @@ def trace_of(call: ScoredCall, weights: EvidenceWeights) -> Trace:
         reasons.append(index.leading_reason())
     return Trace(
         np.array([reading.pressure_index for reading in readings], np.float64),
-        np.array([reading.baseline_deviation for reading in readings], np.float64),
+        readings,
         reasons,
     )
 

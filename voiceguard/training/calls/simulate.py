@@ -13,21 +13,33 @@ from voiceguard.training.calls.scoring import CallMaker, ScoredCall, hear
 from voiceguard.training.clips import Report
 
 UNFITTED: Final = EvidenceWeights(
-    bias=0.0,
+    bias=-2.0,
     absolute=1.0,
     relative=0.0,
+    arousal=0.0,
+    valence=0.0,
     deviation_cap=4.0,
     level=0.0,
     level_cap_db=12.0,
     baseline_s=8.0,
+    settled_s=20.0,
     calm_mean=0.0,
     calm_deviation=1.0,
+    calm_arousal_mean=0.0,
+    calm_arousal_deviation=1.0,
+    calm_valence_mean=0.0,
+    calm_valence_deviation=1.0,
     calm_s=4.0,
-    baseline_maximum=0.0,
+    baseline_cap=1.0,
     rise_s=2.0,
     fall_s=4.0,
 )
-"""Constants to hear calls with before there are any; scores do not depend on them."""
+"""Constants to hear calls with before there are any; scores do not depend on them.
+
+Those that are times, caps and shrinkage are not fitted and stay as they are here.
+Bias and absolute weight keep clearly pressured hops out of the baselines that the
+others are fitted against.
+"""
 
 
 def default_policy() -> Policy:
