@@ -16,7 +16,9 @@ from voiceguard.core.pressure import EvidenceWeights, PressureIndex
 from voiceguard.core.units import HOP_S
 
 probability = st.floats(0, 1)
-hops = st.lists(st.tuples(probability, probability, st.floats(-96, 0), probability), max_size=60)
+hops = st.lists(
+    st.tuples(st.tuples(*[probability] * 4), st.floats(-96, 0), probability), max_size=60
+)
 CALM = {"anger": 0.1, "distress": 0.05}
 ANGRY = {"anger": 0.9, "distress": 0.05}
 AFRAID = {"anger": 0.05, "distress": 0.9}
@@ -24,11 +26,11 @@ AFRAID = {"anger": 0.05, "distress": 0.9}
 
 @given(hops)
 def test_the_index_stays_in_0_to_100_and_is_finite(
-    received: list[tuple[float, float, float, float]],
+    received: list[tuple[tuple[float, float, float, float], float, float]],
 ) -> None:
     index = PressureIndex(WEIGHTS)
-    for anger, distress, level_db, confidence in received:
-        scores = {"anger": anger, "distress": distress}
+    for outputs, level_db, confidence in received:
+        scores = dict(zip(("anger", "distress", "arousal", "valence"), outputs, strict=True))
         reading = index.receive_scores(scores, level_db, confidence)
         assert 0 <= reading.pressure_index <= 100
         assert math.isfinite(reading.baseline_deviation)
@@ -88,6 +90,38 @@ def test_the_baseline_is_ready_after_its_speech_and_then_stays() -> None:
     assert again.baseline_deviation == first.baseline_deviation > 1
 
 
+def test_a_baseline_that_has_not_settled_learns_from_calm_speech_alone() -> None:
+    weights = replace(WEIGHTS, settled_s=2 * WEIGHTS.baseline_s)
+    index = PressureIndex(weights)
+    after(index, CALM, int(weights.baseline_s / HOP_S))
+    pressed = [index.receive_scores(ANGRY, -25, 1.0).baseline_deviation for _ in range(10)]
+    assert min(pressed) == max(pressed) > 1
+    tense = {"anger": 0.3, "distress": 0.05}
+    deviations = [index.receive_scores(tense, -25, 1.0).baseline_deviation for _ in range(20)]
+    assert deviations[0] > deviations[1] > deviations[-2] == deviations[-1]
+
+
+def lively(arousal: float, valence: float) -> float:
+    """Return the evidence of a somewhat tense hop that follows calm talk."""
+    index = PressureIndex(replace(WEIGHTS, arousal=0.5, valence=0.5))
+    after(index, {**CALM, "arousal": 0.3, "valence": 0.5}, 20)
+    scores = {"anger": 0.4, "distress": 0.1, "arousal": arousal, "valence": valence}
+    return index.receive_scores(scores, -25, 1.0).evidence
+
+
+def test_a_lively_voice_counts_and_a_cheerful_one_takes_back() -> None:
+    assert lively(0.8, 0.5) > lively(0.3, 0.5)
+    assert lively(0.8, 0.2) > lively(0.8, 0.5) > lively(0.8, 0.9)
+
+
+def test_a_model_without_arousal_and_valence_has_an_index_all_the_same() -> None:
+    index = PressureIndex(replace(WEIGHTS, arousal=3.0, valence=3.0))
+    after(index, CALM, 20)
+    terms = index.receive_scores(ANGRY, -25, 1.0).terms
+    assert (terms.arousal, terms.valence) == (0.0, 0.0)
+    assert terms.relative > 0
+
+
 def test_an_expressive_speaker_deviates_less_than_a_flat_one() -> None:
     lively, flat = PressureIndex(WEIGHTS), PressureIndex(WEIGHTS)
     for count in range(8):
@@ -124,7 +158,16 @@ def test_weights_come_from_a_manifest_whole_or_not_at_all() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("rise_s", 0.0), ("fall_s", -1.0), ("absolute", -0.1), ("bias", math.nan), ("level", -1.0)],
+    [
+        ("rise_s", 0.0),
+        ("fall_s", -1.0),
+        ("absolute", -0.1),
+        ("valence", -0.1),
+        ("calm_s", 0.0),
+        ("settled_s", WEIGHTS.baseline_s - 1.0),
+        ("bias", math.nan),
+        ("level", -1.0),
+    ],
 )
 def test_weights_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(ModelError, match=name):

@@ -14,6 +14,7 @@ from voiceguard.training.corpora import read_crema_d, read_emo_db
 SPEECH_DIR = Path(__file__).resolve().parents[1] / "data" / "speech"
 CREMA_D_DIR = SPEECH_DIR / "crema-d"
 EMO_DB_DIR = SPEECH_DIR / "emo-db"
+MODEL_DIR = Path(__file__).resolve().parents[2] / "models" / "stress"
 
 
 @cache

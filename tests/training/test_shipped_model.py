@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 from onnx.utils import Extractor
 
-from tests.training.speech import recordings, speech
+from tests.training.speech import MODEL_DIR, recordings, speech
 from voiceguard.core.pressure import EvidenceWeights, PressureIndex
 from voiceguard.engine.manifest import load_manifest
 from voiceguard.training.calibrate import area_under_curve
@@ -29,8 +29,6 @@ from voiceguard.training.network import (
 )
 from voiceguard.training.ship import log_odds_of_clips
 from voiceguard.training.splits import held_out_speakers
-
-MODEL_DIR = Path(__file__).resolve().parents[2] / "models" / "stress"
 
 
 @pytest.fixture(scope="module")
@@ -114,25 +112,43 @@ def test_anger_stands_out_among_the_bundled_clips(runner: Runner) -> None:
     assert area_under_curve(log_odds_of_clips(runner.score_clips(hops))[:, 0], anger) >= 0.85
 
 
+def probability(log_odds: float) -> float:
+    return 1 / (1 + math.exp(-log_odds))
+
+
 def test_a_calm_voice_that_only_gets_louder_stays_below_yellow() -> None:
     weights = EvidenceWeights.from_mapping(load_manifest(MODEL_DIR / "model.toml").pressure)
     index = PressureIndex(weights)
-    log_odds = weights.calm_mean + weights.calm_deviation
-    scores = {"anger": 1 / (1 + math.exp(-log_odds)), "distress": 0.0}
+    scores = {
+        "anger": probability(weights.calm_mean + weights.calm_deviation),
+        "distress": 0.0,
+        "arousal": probability(weights.calm_arousal_mean + weights.calm_arousal_deviation),
+        "valence": probability(weights.calm_valence_mean - weights.calm_valence_deviation),
+    }
     for level_db in [-30.0] * 30 + [-18.0] * 60:
         index.receive_scores(scores, level_db, 1.0)
         assert index.pressure_index < 45
 
 
-def test_sustained_anger_and_sustained_fear_hand_off() -> None:
+CALM = {"anger": 0.1, "distress": 0.1, "arousal": 0.4, "valence": 0.5}
+PRESSED = [
+    {"anger": 0.9, "distress": 0.1, "arousal": 0.85, "valence": 0.12},
+    {"anger": 0.1, "distress": 0.9, "arousal": 0.8, "valence": 0.15},
+]
+
+
+@pytest.mark.parametrize("pressed", PRESSED, ids=["anger", "fear"])
+@pytest.mark.parametrize("calm_hops", [0, 30], ids=["from the first word", "after calm talk"])
+def test_sustained_anger_and_sustained_fear_hand_off(
+    pressed: dict[str, float], calm_hops: int
+) -> None:
     weights = EvidenceWeights.from_mapping(load_manifest(MODEL_DIR / "model.toml").pressure)
-    for pressed in ({"anger": 0.9, "distress": 0.1}, {"anger": 0.1, "distress": 0.9}):
-        index = PressureIndex(weights)
-        for _ in range(30):
-            index.receive_scores({"anger": 0.1, "distress": 0.1}, -30.0, 1.0)
-        for _ in range(20):
-            index.receive_scores(pressed, -30.0, 1.0)
-        assert index.pressure_index > 60
+    index = PressureIndex(weights)
+    for _ in range(calm_hops):
+        index.receive_scores(CALM, -30.0, 1.0)
+    for _ in range(36):
+        index.receive_scores(pressed, -30.0, 1.0)
+    assert index.pressure_index > 60
 
 
 def test_the_manifest_names_speakers_kept_out_and_licences() -> None:

@@ -25,14 +25,17 @@ from voiceguard.training.calibrate import (
     sigmoid,
 )
 from voiceguard.training.calls import (
-    HANDOFF_HOLD_S,
-    HANDOFF_THRESHOLD,
+    CallMaker,
+    CallSounds,
     Rates,
+    RunnerModel,
+    cross_validate,
     fit_evidence,
-    rates_at,
+    rates_of,
     simulate_calls,
+    voices_of,
 )
-from voiceguard.training.clips import Recording, heard_over_g711, utterances_of
+from voiceguard.training.clips import Recording, Report, heard_over_g711
 from voiceguard.training.corpora import Corpus
 from voiceguard.training.examples import TrainingDataError
 from voiceguard.training.export import Cost, Runner, measure_cost, onnx_bytes, quantised_bytes
@@ -84,6 +87,8 @@ def ship(  # noqa: PLR0913, PLR0917 - everything a model is made of
     corpora: Sequence[Corpus],
     held_out: Mapping[str, Sequence[str]],
     calls: int = CALLS,
+    call_sounds: CallSounds | None = None,
+    report: Report = lambda *_: None,
 ) -> Shipped:
     """Write `out`/model.onnx and `out`/model.toml.
 
@@ -103,7 +108,8 @@ def ship(  # noqa: PLR0913, PLR0917 - everything a model is made of
     model = int8 if is_int8 else fp32
     runner = Runner(model)
     errors = _errors(runner, heard)
-    simulated = simulate_calls(utterances_of(development), runner, sounds, calls, seed)
+    maker = CallMaker(voices_of(development), call_sounds or CallSounds(), sounds, seed)
+    simulated = simulate_calls(maker, RunnerModel(runner), calls, report)
     weights = fit_evidence(simulated)
     made = Provenance(
         command,
@@ -116,7 +122,7 @@ def ship(  # noqa: PLR0913, PLR0917 - everything a model is made of
         "development speakers of CREMA-D (acted speech)",
     )
     write_model(out, model, network.state_size, made)
-    rates = rates_at(simulated, weights, HANDOFF_THRESHOLD, HANDOFF_HOLD_S)
+    rates = rates_of(cross_validate(simulated))
     return Shipped(auc_fp32, auc_int8, is_int8, len(model), measure_cost(model), errors, rates)
 
 
