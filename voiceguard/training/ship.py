@@ -85,7 +85,7 @@ def ship(  # noqa: PLR0913, PLR0917 - everything a model is made of
     held_out: Mapping[str, Sequence[str]],
     calls: int = CALLS,
 ) -> Shipped:
-    """Write `out`/model.onnx and `out`/model.toml.
+    """Write `out`/model.onnx, `out`/checkpoint.npz and `out`/model.toml.
 
     Raises:
         TrainingDataError: the development speakers are not there.
@@ -115,7 +115,7 @@ def ship(  # noqa: PLR0913, PLR0917 - everything a model is made of
         weights,
         "development speakers of CREMA-D (acted speech)",
     )
-    write_model(out, model, network.state_size, made)
+    write_model(out, model, network, made)
     rates = rates_at(simulated, weights, HANDOFF_THRESHOLD, HANDOFF_HOLD_S)
     return Shipped(auc_fp32, auc_int8, is_int8, len(model), measure_cost(model), errors, rates)
 
