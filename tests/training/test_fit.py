@@ -83,5 +83,5 @@ def test_learning_on_starts_from_the_network_given_and_leaves_it_as_it_is() -> N
     assert learnt.shape == TINY
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name])
-    moved = [float((value - before[name]).abs().max()) for name, value in learnt.named_parameters()]
+    moved = [(value - before[name]).abs().max().item() for name, value in learnt.named_parameters()]
     assert 0.0 < max(moved) < 1e-3

@@ -22,6 +22,7 @@ from voiceguard.training.calibrate import (
     clip_logits,
     expected_calibration_error,
     fit_calibration,
+    log_odds,
     sigmoid,
 )
 from voiceguard.training.calls import (
@@ -162,11 +163,9 @@ def _quantiser_rows(heard: Sequence[_Heard]) -> list[NDArray[np.float32]]:
 
 def log_odds_of_clips(scores: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
     """Return the log-odds of each clip, (clips, outputs), from the scores of its hops."""
-    logits = []
-    for of_clip in scores:
-        bounded = np.clip(of_clip.astype(np.float64), 1e-6, 1 - 1e-6)
-        logits.append(clip_logits(np.log(bounded / (1 - bounded)), LONG_HOPS))
-    return np.array(logits)
+    return np.array(
+        [clip_logits(log_odds(of_clip.astype(np.float64)), LONG_HOPS) for of_clip in scores]
+    )
 
 
 def _clean_auc(model: bytes, heard: Sequence[_Heard]) -> float:
