@@ -22,7 +22,7 @@ CLIPS = {
 }
 """Emotion of each bundled clip of CREMA-D."""
 
-SPEAKERS = ("ann", "ben", "cem", "dai", "eva")
+SPEAKERS = ("call-ann", "call-ben", "call-cem", "call-dai", "call-eva")
 
 
 def emotions_table(folder: Path, speakers: Sequence[str] = SPEAKERS) -> Path:

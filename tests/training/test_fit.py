@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional
 
 from tests.training.speech import recordings
+from tests.training.tiny import TINY
 from voiceguard.training.augment import Chances, Sounds
 from voiceguard.training.clips import utterances_of
 from voiceguard.training.examples import ROW_HOPS, Batch, RowSampler
@@ -19,7 +20,6 @@ from voiceguard.training.network import HOP_SAMPLES, Shape, StressNetwork
 from voiceguard.training.targets import PRESSURED, target_of
 
 CPU = torch.device("cpu")
-TINY = Shape(8, (1, 2), 8)
 
 
 def rows(pressure: float, outputs: float = math.nan) -> Batch:

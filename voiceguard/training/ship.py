@@ -98,7 +98,7 @@ def ship(  # noqa: PLR0913, PLR0917 - everything a model is made of
         )
     calibration = _calibrate(network, heard)
     fp32 = onnx_bytes(network, calibration)
-    int8 = quantised_bytes(fp32, _quantiser_rows(heard), network.state_size)
+    int8 = quantised_bytes(fp32, quantiser_rows([one.hops for one in heard]), network.state_size)
     auc_fp32, auc_int8 = _clean_auc(fp32, heard), _clean_auc(int8, heard)
     is_int8 = auc_int8 >= auc_fp32 - MOST_AUC_LOST
     model = int8 if is_int8 else fp32
@@ -152,9 +152,9 @@ def _calibrate(network: StressNetwork, heard: Sequence[_Heard]) -> Calibration:
     return fit_calibration(logits, targets, np.ones(len(heard)))
 
 
-def _quantiser_rows(heard: Sequence[_Heard]) -> list[NDArray[np.float32]]:
+def quantiser_rows(speech: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
     """Return rows of joined clips: activations as they are in the middle of a call."""
-    joined = np.concatenate([one.hops for one in heard])
+    joined = np.concatenate(speech)
     length = _QUANTISER_HOPS * HOP_SAMPLES
     rows = joined[: len(joined) // length * length].reshape(-1, length)
     picked = rows[:: max(len(rows) // _QUANTISER_ROWS, 1)][:_QUANTISER_ROWS]

@@ -23,6 +23,7 @@ from voiceguard.training.adapt.base import (
 )
 from voiceguard.training.adapt.figures import PRESSURE, Figures, measure
 from voiceguard.training.adapt.fitting import (
+    FALSE_ALARM_SHARE,
     Wish,
     cross_judge,
     fit_adaptation,
@@ -33,7 +34,12 @@ from voiceguard.training.adapt.graph import recalibrated
 from voiceguard.training.adapt.recordings import HeardClip, Scorer, check_enough, hear
 from voiceguard.training.adapt.report import Report
 from voiceguard.training.adapt.scored import Scored
-from voiceguard.training.adapt.thresholds import raise_thresholds, read_policy, suggested_policy
+from voiceguard.training.adapt.thresholds import (
+    PolicyFile,
+    raise_thresholds,
+    read_policy,
+    suggested_policy,
+)
 from voiceguard.training.labels import read_labels
 from voiceguard.training.progress import CONSOLE, progress, read_with_progress
 
@@ -53,7 +59,7 @@ _SHIPPED_POLICY: Final = "default.toml"
     "--false-alarms",
     "false_alarm_share",
     type=click.FloatRange(0.0, 0.5),
-    default=0.05,
+    default=FALSE_ALARM_SHARE,
     show_default=True,
     help="Share of clips without anger or distress that may reach the threshold of a handoff.",
 )
@@ -87,7 +93,7 @@ def calibrate(
     """  # noqa: D301 - click takes the backspace for "keep these lines"
     base_folder = model or models_dir() / _SHIPPED_MODEL
     refuse_overwriting(base_folder, out)
-    chosen = read_policy(policy or policies_dir() / _SHIPPED_POLICY)
+    chosen = shipped_policy() if policy is None else read_policy(policy)
     wish = Wish(chosen.handoff_threshold, false_alarm_share)
     base = read_base(base_folder)
     heard, left_out = heard_with_progress(labels)
@@ -114,6 +120,11 @@ def calibrate(
         out, Report(base, version, scored, count, left_out, wish, before, after, adapted), json_path
     )
     click.echo("calibration keeps the order of clips: AUC differs only as the folds' models do")
+
+
+def shipped_policy() -> PolicyFile:
+    """Return the policy that comes with voiceguard."""
+    return read_policy(policies_dir() / _SHIPPED_POLICY)
 
 
 def refuse_overwriting(base: Path, out: Path) -> None:

@@ -16,6 +16,9 @@ from voiceguard.training.calibrate import Calibration
 
 MOST_FOLDS: Final = 5
 
+FALSE_ALARM_SHARE: Final = 0.05
+"""Wished where nobody says otherwise: a human is asked for in vain in one clip of twenty."""
+
 _SCALE_SPREAD: Final = 0.5
 _SHIFT_SPREAD: Final = 2.0
 """Standard deviations of a normal prior on the log of the scale and on the shift, around a
