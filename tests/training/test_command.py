@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import shutil
 from functools import partial
@@ -18,6 +19,7 @@ from tests.training.speech import CREMA_D_DIR, EMO_DB_DIR
 from voiceguard.core.errors import ConfigurationError
 from voiceguard.engine.manifest import load_manifest
 from voiceguard.training import command
+from voiceguard.training.checkpoint import load_checkpoint
 from voiceguard.training.corpora import CorpusError
 from voiceguard.training.labels import LabelsError
 from voiceguard.training.network import Shape
@@ -82,6 +84,10 @@ def test_train_writes_a_model_folder(tmp_path: Path) -> None:
     licences = {one.name: one.licence for one in training.corpora}
     assert licences["ravdess"] == "CC-BY-NC-SA-4.0 (no commercial use)"
     assert licences["own"] == "the user's own"
+    named = load_manifest(out / "model.toml").checkpoint
+    assert named is not None
+    assert hashlib.sha256((out / named.file).read_bytes()).hexdigest() == named.sha256
+    assert load_checkpoint(out / named.file).shape == Shape(8, (1, 2), 8)
 
 
 @pytest.mark.usefixtures("small_model")

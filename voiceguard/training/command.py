@@ -6,7 +6,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,8 @@ import torch
 
 from voiceguard.core.errors import ConfigurationError, ModelError
 from voiceguard.engine.manifest import TrainingRecord, load_manifest
+from voiceguard.training.adapt.finetune import Request, fine_tune
+from voiceguard.training.adapt.learning import STEPS as FINE_TUNING_STEPS
 from voiceguard.training.augment import Chances, Sounds
 from voiceguard.training.calls import CallSounds
 from voiceguard.training.clips import utterances_of
@@ -65,6 +67,9 @@ _corpus_option = click.option(
 @click.argument("labels", metavar="[LABELS.csv]...", type=_TABLE, nargs=-1)
 @_corpus_option
 @click.option(
+    "--base", type=_FOLDER, help="Learn on from this model: LABELS.csv, and corpora as rehearsal."
+)
+@click.option(
     "--augmentation",
     type=_FOLDER,
     help="Folder with noise/, impulse-responses/, prompts/, music/ and tones/.",
@@ -73,7 +78,11 @@ _corpus_option = click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Model folder to write."
 )
 @click.option("--seed", default=7, show_default=True, help="Everything random follows from it.")
-@click.option("--steps", default=1900, show_default=True, type=click.IntRange(1), help="Batches.")
+@click.option(
+    "--steps",
+    type=click.IntRange(1),
+    help=f"Batches; default: {Schedule().steps}, with --base {FINE_TUNING_STEPS}.",
+)
 @click.option("--threads", default=1, show_default=True, type=click.IntRange(1), help="Of PyTorch.")
 @click.option(
     "--fold", type=_FOLD, help="Cross-validation: the fold of CREMA-D and EMO-DB to leave out."
@@ -83,53 +92,80 @@ _corpus_option = click.option(
     is_flag=True,
     help="Learn also from corpora whose licences forbid commercial use; the manifest says so.",
 )
+@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the figures too.")
 def train(  # noqa: PLR0913 - one argument for each option
     *,
     labels: tuple[Path, ...],
     sources: tuple[Source, ...],
+    base: Path | None,
     augmentation: Path | None,
     out: Path,
     seed: int,
-    steps: int,
+    steps: int | None,
     threads: int,
     fold: int | None,
     allow_noncommercial: bool,
+    json_path: Path | None,
 ) -> None:
     """Train the stress model and write model.onnx and model.toml.
 
     LABELS.csv names recordings of your own and says what they are. Speakers kept
     for development and test are fixed in voiceguard.training.splits; no test
-    speaker is looked at here.
+    speaker is looked at here. With --base a model that is there already learns
+    a little more, from your own recordings.
 
     \b
-    Example:
+    Examples:
       voiceguard train --corpus crema-d=CREMA-D --corpus emo-db=EMO-DB \\
           --out models/stress --seed 7
+      voiceguard train --base models/stress LABELS.csv --out models/own
     """  # noqa: D301 - click takes the backspace for "keep these lines"
+    torch.set_num_threads(threads)
+    if not allow_noncommercial:
+        check_licences(sources)
+    if base is not None:
+        if fold is not None or not labels:
+            raise ConfigurationError("--base wants LABELS.csv of your own, and no --fold")
+        count = steps or FINE_TUNING_STEPS
+        options = (augmentation, out, seed, count, allow_noncommercial)
+        fine_tune(Request(base, labels, sources, *options), json_path)
+        return
     given = [*sources, *own_recordings(labels)]
     if not given:
         raise ConfigurationError("nothing to learn from: give --corpus NAME=FOLDER")
     partition = SHIPPED if fold is None else fold_partition(fold)
     if allow_noncommercial:
         partition = replace(partition, unheard=frozenset())
-    else:
-        check_licences(given)
-    torch.set_num_threads(threads)
+    schedule = Schedule() if steps is None else Schedule(steps=steps)
+    command = _command_line(given, augmentation, seed, schedule.steps, fold, allow_noncommercial)
+    made = _train_anew(given, partition, augmentation, schedule, command, out, seed)
+    _report_shipped(out, made)
+    if json_path is not None:
+        json_path.write_text(json.dumps(asdict(made), indent=2) + "\n", encoding="utf-8")
+
+
+def _train_anew(
+    given: Sequence[Source],
+    partition: Partition,
+    augmentation: Path | None,
+    schedule: Schedule,
+    command: str,
+    out: Path,
+    seed: int,
+) -> Shipped:
     torch.manual_seed(seed)
+    sounds, call_sounds = Sounds.from_folder(augmentation), CallSounds.from_folder(augmentation)
     clips = [clip for source in given for clip in source.read()]
-    sounds = Sounds.from_folder(augmentation)
     learnt = utterances_of(
         read_with_progress(select(clips, Split.TRAIN, partition), "reading clips to learn")
     )
     development = read_with_progress(
         select(clips, Split.DEVELOPMENT, partition), "reading development clips"
     )
-    network = _fit(RowSampler(learnt, sounds, seed, Chances()), Schedule(steps=steps))
-    call_sounds = CallSounds.from_folder(augmentation)
-    command = _command_line(given, augmentation, seed, steps, fold, allow_noncommercial)
+    network = _fit(RowSampler(learnt, sounds, seed, Chances()), schedule)
     CONSOLE.print("calibrating and exporting ...")
     with progress("simulating calls", CALLS) as report:
-        shipped = ship(
+        return ship(
             network,
             development,
             sounds,
@@ -141,7 +177,6 @@ def train(  # noqa: PLR0913 - one argument for each option
             call_sounds=call_sounds,
             report=lambda done, _: report(done, ""),
         )
-    _report_shipped(out, shipped)
 
 
 def _command_line(

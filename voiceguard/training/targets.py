@@ -97,6 +97,11 @@ class Target:
     Known of some clips of which anger and distress, each alone, are not.
     """
 
+    @property
+    def pressure_alone(self) -> float:
+        """Return the pressure where nothing is known of anger and distress, else NaN."""
+        return self.pressure if bool(np.isnan(self.outputs[:2]).all()) else _UNKNOWN
+
 
 def target_of(clip: Clip) -> Target | None:
     """Return the target of `clip`, or None when its emotion has no place in the mapping."""
