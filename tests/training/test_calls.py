@@ -65,8 +65,10 @@ def test_a_call_follows_from_seed_and_number_alone() -> None:
 
 
 def test_pressure_begins_at_onset_and_not_before() -> None:
-    seen = {script.emotion for script in scripts()}
-    assert seen == {None, *PRESSURED}
+    assert {script.emotion for script in scripts()} == {None, *PRESSURED}
+    for speaker in {script.speaker for script in scripts()}:
+        own = [script.emotion is not None for script in scripts() if script.speaker == speaker]
+        assert own == [False, True] * 3
     for script in scripts():
         emotions = [(one.start_sample, one.recording.clip.emotion) for one in script.spoken]
         pressed = [start for start, emotion in emotions if emotion in PRESSURED]

@@ -139,7 +139,10 @@ def hear(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CallMaker:
-    """Everything that simulated calls are drawn from; call n of a seed is always the same."""
+    """Everything that simulated calls are drawn from; call n of a seed is always the same.
+
+    The voices take turns; each has a calm call, then one under pressure, and so on.
+    """
 
     voices: Sequence[Voice]
     sounds: CallSounds
@@ -149,5 +152,7 @@ class CallMaker:
     def make(self, number: int) -> tuple[CallScript, NDArray[np.int16]]:
         """Return call `number` as its script and its audio, (samples, 2)."""
         rng = np.random.default_rng((self.seed, number))
-        script = write_script(self.voices[number % len(self.voices)], self.sounds, rng)
+        turn, voice = divmod(number, len(self.voices))
+        pressured = turn % 2 == 1
+        script = write_script(self.voices[voice], self.sounds, rng, pressured=pressured)
         return script, render(script, Line(rng, self.line_sounds, CALL_LINE), rng)

@@ -31,7 +31,6 @@ CALM_SHARES: Final = {"neutral": 0.5, "happiness": 0.25, "sadness": 0.25}
 BUILD_UP_S: Final = 10.0
 """Time on the call's clock in which the share of pressured clips grows to all of them."""
 
-_PRESSURED_CALLS: Final = 0.5
 _ANGRY_CALLS: Final = 0.6
 _MOOD_CHANGES: Final = 0.35
 _FIRST_SHARE: Final = 0.5
@@ -148,9 +147,11 @@ class CallScript:
     """Level of the agent's echo on the customer's channel; None: no echo."""
 
 
-def write_script(voice: Voice, sounds: CallSounds, rng: np.random.Generator) -> CallScript:
-    """Draw one call of `voice`."""
-    return _Writer(voice, sounds, rng).write()
+def write_script(
+    voice: Voice, sounds: CallSounds, rng: np.random.Generator, *, pressured: bool
+) -> CallScript:
+    """Draw one call of `voice`, in which pressure builds up or does not."""
+    return _Writer(voice, sounds, rng).write(pressured=pressured)
 
 
 @dataclass(slots=True)
@@ -167,8 +168,7 @@ class _Writer:
     prompts: list[PlacedSound] = field(default_factory=list)
     line_sounds: list[PlacedSound] = field(default_factory=list)
 
-    def write(self) -> CallScript:
-        pressured = self._happens(_PRESSURED_CALLS)
+    def write(self, *, pressured: bool) -> CallScript:
         emotion = PRESSURED[0 if self._happens(_ANGRY_CALLS) else 1] if pressured else None
         self.drift_db = self.rng.normal(0.0, _LEVEL_DRIFT_DB)
         if self._happens(_RINGBACK):
