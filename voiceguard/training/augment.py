@@ -52,10 +52,19 @@ __all__ = [
 
 _QUIET: Final = 1e-9
 
+_TILT_DB: Final = 1.2
+"""Standard deviation, for each octave, of the equaliser's tilt: a stronger one would hide what
+vocal effort does to a spectrum."""
+
+_BUMP_DB: Final = 3.0
+"""Standard deviation of the equaliser's bumps and notches."""
+
+_SNR_DB: Final = (5.0, 35.0)
+
 
 @dataclass(frozen=True, slots=True)
 class Chances:
-    """How often each thing happens to a row of speech, and how much of it."""
+    """How often each thing happens to a row of speech."""
 
     room: float = 0.3
     equaliser: float = 0.9
@@ -68,11 +77,6 @@ class Chances:
     """AMR-NB, GSM or Opus ahead of G.711: ten times as slow as all the rest together."""
     g711: float = 0.8
     loss: float = 0.15
-    tilt_db: float = 1.2
-    """Standard deviation, for each octave, of the equaliser's tilt."""
-    bump_db: float = 3.0
-    """Standard deviation of the equaliser's bumps and notches."""
-    snr_db: tuple[float, float] = (5.0, 35.0)
 
 
 class Line:
@@ -92,9 +96,7 @@ class Line:
         """
         out = self._filtered(speech)
         if self._happens(self._chances.noise):
-            out = mixed(
-                out, self._noise(len(out), others), self._rng.uniform(*self._chances.snr_db)
-            )
+            out = mixed(out, self._noise(len(out), others), self._rng.uniform(*_SNR_DB))
         if others and self._happens(self._chances.echo):
             other = self._excerpt(others, len(out))
             out = mixed(out, other, self._rng.uniform(22.0, 36.0))
@@ -139,11 +141,11 @@ class Line:
         octaves = np.log2(np.maximum(hz, 60.0) / 1000.0)
         gain_db = np.zeros(bins, np.float32)
         if self._happens(self._chances.equaliser):
-            gain_db += self._rng.normal(0.0, self._chances.tilt_db) * octaves
+            gain_db += self._rng.normal(0.0, _TILT_DB) * octaves
             for _ in range(self._rng.integers(1, 5)):
                 centre = self._rng.uniform(-3.0, 2.0)
                 width = self._rng.uniform(0.15, 0.8)
-                depth_db = self._rng.normal(0.0, self._chances.bump_db)
+                depth_db = self._rng.normal(0.0, _BUMP_DB)
                 gain_db += depth_db * np.exp(-0.5 * ((octaves - centre) / width) ** 2)
         if self._happens(self._chances.band):
             low_hz, high_hz = self._rng.uniform(100, 420), self._rng.uniform(2900, 3900)
