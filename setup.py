@@ -51,6 +51,8 @@ ONNX = "onnx>=1.18.0"
 PLOTS = ["matplotlib>=3.10.0"]
 TRAINING = [
     *PLOTS,
+    # FFmpeg's codecs of mobile and Internet telephony: see docs/adr/0015-codecs-for-training.md.
+    "av>=16.0.0",
     "librosa>=0.11.0",
     ONNX,
     "scipy>=1.15.0",

@@ -7,7 +7,12 @@ import pytest
 
 from voiceguard.core.errors import ModelError
 from voiceguard.core.pressure import EvidenceWeights
-from voiceguard.engine.manifest import MANIFEST_FILE, load_manifest
+from voiceguard.engine.manifest import (
+    MANIFEST_FILE,
+    BaseRecord,
+    CheckpointRecord,
+    load_manifest,
+)
 from voiceguard.engine.testing import OUTPUTS, STATE_FLOATS, create_model
 
 
@@ -60,6 +65,33 @@ def test_size_may_be_left_out(tmp_path):
     assert load_manifest(write(tmp_path, lambda v: v.pop("size_bytes"))).size_bytes is None
 
 
+def test_base_and_checkpoint_may_be_named(tmp_path):
+    def change(values):
+        values["base"] = {"version": "2026.11.0", "sha256": "0" * 64}
+        values["checkpoint"] = {"file": "checkpoint.npz", "sha256": "1" * 64}
+
+    bare = load_manifest(write(tmp_path))
+    assert (bare.base, bare.checkpoint) == (None, None)
+    named = load_manifest(write(tmp_path, change))
+    assert named.base == BaseRecord("2026.11.0", "0" * 64)
+    assert named.checkpoint == CheckpointRecord("checkpoint.npz", "1" * 64)
+
+
+@pytest.mark.parametrize(
+    ("table", "values", "told"),
+    [
+        ("base", {"version": "1"}, "base.sha256: is missing"),
+        ("base", {"version": "1", "sha256": "0" * 64, "name": "x"}, "base.name: is no field"),
+        ("checkpoint", {"file": "../w", "sha256": "0" * 64}, "checkpoint.file: '../w' is not the"),
+        ("checkpoint", {"file": "w", "sha256": "0"}, "checkpoint.sha256: '0' is not 64"),
+    ],
+)
+def test_a_wrong_base_or_checkpoint_is_named(tmp_path, table, values, told):
+    with pytest.raises(ModelError) as caught:
+        load_manifest(write(tmp_path, lambda manifest: manifest.update({table: values})))
+    assert told in str(caught.value)
+
+
 REQUIRED = [
     "schema",
     "name",
@@ -96,6 +128,15 @@ REQUIRED = [
 ]
 
 
+OPTIONAL = [
+    "size_bytes",
+    "base.version",
+    "base.sha256",
+    "checkpoint.file",
+    "checkpoint.sha256",
+]
+
+
 def test_the_list_of_required_fields_is_complete(tmp_path):
     values = tomllib.loads(write(tmp_path).read_text(encoding="utf-8"))
     assert set(values) - {"size_bytes"} == {path.split(".", maxsplit=1)[0] for path in REQUIRED}
@@ -105,7 +146,7 @@ def test_every_field_is_documented():
     documented = (Path(__file__).parents[2] / "docs" / "models.md").read_text(encoding="utf-8")
     rows = [line.split("|")[1] for line in documented.splitlines() if line.startswith("| `")]
     named = set(re.findall(r"[a-z_0-9]+", " ".join(rows)))
-    fields = {part for path in [*REQUIRED, "size_bytes"] for part in path.split(".")}
+    fields = {part for path in [*REQUIRED, *OPTIONAL] for part in path.split(".")}
     assert fields - {"0"} <= named
 
 

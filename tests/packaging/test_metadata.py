@@ -5,7 +5,7 @@ from importlib import metadata
 import voiceguard
 from tests.packaging.repository import ROOT
 
-NEEDED_ONLY_BY_EXTRAS = {"librosa", "matplotlib", "onnx", "scipy", "torch"}
+NEEDED_ONLY_BY_EXTRAS = {"av", "librosa", "matplotlib", "onnx", "scipy", "torch"}
 
 
 def lower_bound(requirements: list[str], name: str) -> tuple[int, ...]:

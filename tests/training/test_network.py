@@ -36,6 +36,7 @@ from voiceguard.training.network import (
     StressNetwork,
 )
 from voiceguard.training.ship import ship
+from voiceguard.training.splits import held_out_speakers
 
 TINY = Shape(channels=8, dilations=(1, 2), hidden=8)
 
@@ -85,8 +86,9 @@ def test_training_lowers_the_loss_and_ships_a_model_that_the_engine_takes(tmp_pa
     schedule = Schedule(steps=30, rows=8, peak_rate=1e-2, warm_up_steps=3)
     network = fit(sampler, TINY, schedule, lambda _, loss: losses.append(loss))
     assert np.mean(losses[-5:]) < 0.9 * np.mean(losses[:3])
+    made_by, held_out = "voiceguard train", held_out_speakers()
     shipped = ship(
-        network, recordings(), Sounds(), tmp_path, "voiceguard train", 7, [CREMA_D], calls=6
+        network, recordings(), Sounds(), tmp_path, made_by, 7, [CREMA_D], held_out, calls=6
     )
     manifest = load_manifest(tmp_path / "model.toml")
     assert manifest.size_bytes == shipped.size_bytes == (tmp_path / "model.onnx").stat().st_size

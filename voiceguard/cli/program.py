@@ -37,6 +37,12 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "train": Entry(
         "voiceguard.training.command", "train", "Train the stress model.", extra="training"
     ),
+    "calibrate": Entry(
+        "voiceguard.training.adapt.command",
+        "calibrate",
+        "Fit calibration and thresholds to your own recordings.",
+        extra="training",
+    ),
     "evaluate": Entry(
         "voiceguard.training.command", "evaluate", "Measure a model on a corpus.", extra="training"
     ),

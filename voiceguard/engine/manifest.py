@@ -12,16 +12,19 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NoReturn, TypeVar
+from typing import Final
 
 from voiceguard.core.errors import ModelError
 from voiceguard.core.pressure import REQUIRED_SCORES
 from voiceguard.core.units import HOP_SAMPLES, SAMPLE_RATE_HZ
+from voiceguard.engine.fields import Table
 
 __all__ = [
     "MANIFEST_FILE",
     "MAX_STATE_FLOATS",
+    "BaseRecord",
     "CalibrationRecord",
+    "CheckpointRecord",
     "Corpus",
     "ModelManifest",
     "TensorSpec",
@@ -34,8 +37,6 @@ MANIFEST_FILE: Final = "model.toml"
 
 MAX_STATE_FLOATS: Final = 65_536
 """Most floats of state that one channel may carry: 256 KiB."""
-
-_Value = TypeVar("_Value")
 
 _SCHEMA: Final = 1
 _MAX_MANIFEST_BYTES: Final = 1 << 20
@@ -90,6 +91,24 @@ class TrainingRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class BaseRecord:
+    """The model that this one was adapted from."""
+
+    version: str
+    sha256: str
+    """Of its model file."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRecord:
+    """The weights to learn on from; serving does not need them."""
+
+    file: str
+    """Name of a file in the manifest's own folder."""
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelManifest:
     """A model's manifest, checked."""
 
@@ -114,6 +133,9 @@ class ModelManifest:
     """Constants of the pressure index, for `EvidenceWeights.from_mapping`."""
     pressure_fitted_on: str
     training: TrainingRecord
+    base: BaseRecord | None = None
+    """None: it was trained from nothing."""
+    checkpoint: CheckpointRecord | None = None
 
     @property
     def state_floats(self) -> int:
@@ -146,91 +168,17 @@ def load_manifest(path: Path) -> ModelManifest:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         message = f"{path}: not valid TOML: {error}"
         raise ModelError(message) from error
-    return _manifest(_Table(str(path), "", values))
+    return _manifest(Table(str(path), "", values))
 
 
-class _Table:
-    """A TOML table that knows where it is, and which of its fields have been asked for."""
-
-    def __init__(self, source: str, path: str, values: Mapping[str, object]) -> None:
-        self._source = source
-        self._path = path
-        self._values = dict(values)
-
-    def refuse(self, field: str, problem: str) -> NoReturn:
-        """Raise a `ModelError` about a field of this table."""
-        place = f"{self._path}.{field}" if self._path and field else self._path or field
-        message = f"{self._source}: {place}: {problem}"
-        raise ModelError(message)
-
-    def has(self, field: str) -> bool:
-        """Return whether a field is there that has not been taken."""
-        return field in self._values
-
-    def take(self, field: str, kind: type[_Value], meaning: str) -> _Value:
-        """Take a field that must be there."""
-        if field not in self._values:
-            self.refuse(field, f"is missing; it must be {meaning}")
-        value = self._values.pop(field)
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            self.refuse(field, f"{value!r} is not {meaning}")
-        return value
-
-    def text(self, field: str, pattern: re.Pattern[str] | None = None, meaning: str = "") -> str:
-        """Take a string that is not blank, and matches `pattern` as a whole."""
-        meaning = meaning or "text that says it"
-        value = self.take(field, str, meaning)
-        if not value.strip() or (pattern and not pattern.fullmatch(value)):
-            self.refuse(field, f"{value!r} is not {meaning}")
-        return value
-
-    def whole(self, field: str, low: int, high: int) -> int:
-        """Take a whole number from `low` to `high`."""
-        meaning = f"a whole number from {low} to {high}"
-        value = self.take(field, int, meaning)
-        if not low <= value <= high:
-            self.refuse(field, f"{value} is not {meaning}")
-        return value
-
-    def table(self, field: str) -> _Table:
-        """Take a table."""
-        values = self.take(field, dict, "a table")
-        return _Table(self._source, f"{self._path}.{field}" if self._path else field, values)
-
-    def tables(self, field: str) -> list[_Table]:
-        """Take an array of at least one table."""
-        items = self.take(field, list, "an array of tables")
-        if not items or not all(isinstance(item, dict) for item in items):
-            self.refuse(field, "is not an array of at least one table")
-        place = f"{self._path}.{field}" if self._path else field
-        return [_Table(self._source, f"{place}[{i}]", item) for i, item in enumerate(items)]
-
-    def texts(self, field: str) -> tuple[str, ...]:
-        """Take an array of strings; numbers are taken for names too."""
-        items = self.take(field, list, "an array of names")
-        for item in items:
-            if not isinstance(item, str | int) or isinstance(item, bool) or item == "":
-                self.refuse(field, f"{item!r} in it is not a name")
-        return tuple(str(item) for item in items)
-
-    def names(self) -> list[str]:
-        """Return the names of the fields that have not been taken."""
-        return list(self._values)
-
-    def end(self) -> None:
-        """Refuse whatever has not been taken."""
-        if self._values:
-            self.refuse(next(iter(self._values)), "is no field of a manifest; remove or correct it")
-
-
-def _manifest(root: _Table) -> ModelManifest:
+def _manifest(root: Table) -> ModelManifest:
     schema = root.take("schema", int, f"the number {_SCHEMA}")
     if schema != _SCHEMA:
         root.refuse("schema", f"{schema} is not {_SCHEMA}, the one this voiceguard reads")
     name = root.text("name", _NAME, "a lower-case name such as 'stress'")
     version = root.text("version")
     file = root.text("file", _FILE_NAME, "the name of a file in the manifest's own folder")
-    sha256 = root.text("sha256", _SHA256, "64 lower-case hexadecimal digits")
+    sha256 = _digest(root)
     size_bytes = root.whole("size_bytes", 1, 1 << 40) if root.has("size_bytes") else None
     sample_rate_hz = _exactly(root, "sample_rate_hz", SAMPLE_RATE_HZ)
     hop_samples = _exactly(root, "hop_samples", HOP_SAMPLES)
@@ -258,19 +206,38 @@ def _manifest(root: _Table) -> ModelManifest:
         pressure=_numbers(pressure),
         pressure_fitted_on=pressure_fitted_on,
         training=_training(root.table("training")),
+        base=_base(root.table("base")) if root.has("base") else None,
+        checkpoint=_checkpoint(root.table("checkpoint")) if root.has("checkpoint") else None,
     )
     root.end()
     return manifest
 
 
-def _exactly(table: _Table, field: str, expected: int) -> int:
+def _digest(table: Table) -> str:
+    return table.text("sha256", _SHA256, "64 lower-case hexadecimal digits")
+
+
+def _base(table: Table) -> BaseRecord:
+    base = BaseRecord(table.text("version"), _digest(table))
+    table.end()
+    return base
+
+
+def _checkpoint(table: Table) -> CheckpointRecord:
+    file = table.text("file", _FILE_NAME, "the name of a file in the manifest's own folder")
+    checkpoint = CheckpointRecord(file, _digest(table))
+    table.end()
+    return checkpoint
+
+
+def _exactly(table: Table, field: str, expected: int) -> int:
     value = table.take(field, int, f"the number {expected}")
     if value != expected:
         table.refuse(field, f"{value} is not {expected}, which the engine works with")
     return value
 
 
-def _outputs(root: _Table) -> tuple[str, ...]:
+def _outputs(root: Table) -> tuple[str, ...]:
     outputs = root.texts("outputs")
     if not 1 <= len(outputs) <= _MAX_OUTPUTS or len(set(outputs)) != len(outputs):
         root.refuse("outputs", f"{list(outputs)} are not 1 to {_MAX_OUTPUTS} different names")
@@ -281,14 +248,14 @@ def _outputs(root: _Table) -> tuple[str, ...]:
     return outputs
 
 
-def _tensors(root: _Table, field: str, names: Sequence[str]) -> dict[str, TensorSpec]:
+def _tensors(root: Table, field: str, names: Sequence[str]) -> dict[str, TensorSpec]:
     table = root.table(field)
     tensors = {name: _tensor(table.table(name)) for name in names}
     table.end()
     return tensors
 
 
-def _tensor(table: _Table) -> TensorSpec:
+def _tensor(table: Table) -> TensorSpec:
     shape = table.take("shape", list, "an array of numbers and names")
     for size in shape:
         fixed = isinstance(size, int) and not isinstance(size, bool) and size > 0
@@ -300,7 +267,7 @@ def _tensor(table: _Table) -> TensorSpec:
 
 
 def _check_shapes(
-    root: _Table,
+    root: Table,
     inputs: Mapping[str, TensorSpec],
     output_tensors: Mapping[str, TensorSpec],
     outputs: int,
@@ -343,7 +310,7 @@ def _varies(varying: int, *fixed: int | None) -> Callable[[tuple[int | str, ...]
     return fits
 
 
-def _calibration(table: _Table, outputs: Sequence[str]) -> CalibrationRecord:
+def _calibration(table: Table, outputs: Sequence[str]) -> CalibrationRecord:
     method, fitted_on = table.text("method"), table.text("fitted_on")
     errors = table.table("expected_calibration_error")
     expected = _numbers(errors)
@@ -356,7 +323,7 @@ def _calibration(table: _Table, outputs: Sequence[str]) -> CalibrationRecord:
     return CalibrationRecord(method, fitted_on, expected, parameters)
 
 
-def _parameter(table: _Table, name: str) -> object:
+def _parameter(table: Table, name: str) -> object:
     value = table.take(name, object, "a number, or a list or table of numbers")
     match value:
         case dict():
@@ -371,7 +338,7 @@ def _parameter(table: _Table, name: str) -> object:
     return value
 
 
-def _numbers(table: _Table) -> dict[str, float]:
+def _numbers(table: Table) -> dict[str, float]:
     """Take all that is left of a table, which must be numbers."""
     numbers = {}
     for name in table.names():
@@ -386,7 +353,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _training(table: _Table) -> TrainingRecord:
+def _training(table: Table) -> TrainingRecord:
     command, seed = table.text("command"), table.whole("seed", 0, (1 << 63) - 1)
     held_out = table.table("held_out_speakers")
     speakers = {corpus: held_out.texts(corpus) for corpus in held_out.names()}
@@ -395,7 +362,7 @@ def _training(table: _Table) -> TrainingRecord:
     return TrainingRecord(command, seed, speakers, corpora)
 
 
-def _corpus(table: _Table) -> Corpus:
+def _corpus(table: Table) -> Corpus:
     corpus = Corpus(
         table.text("name"), table.text("licence"), table.text("attribution"), table.text("use")
     )

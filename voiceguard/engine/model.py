@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -155,6 +156,7 @@ class StressModel:
                 "expected_calibration_error": dict(manifest.calibration.expected_calibration_error),
                 "parameters": dict(manifest.calibration.parameters),
             },
+            **({} if manifest.base is None else {"base": asdict(manifest.base)}),
             "pressure": dict(manifest.pressure),
             "pressure_fitted_on": manifest.pressure_fitted_on,
             "training": {

@@ -9,110 +9,70 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft
 
-from voiceguard.core.audio import ALAW_TABLE, MULAW_TABLE
-from voiceguard.core.units import FRAME_SAMPLES, SAMPLE_RATE_HZ
-from voiceguard.training.corpora import find_audio, read_audio
+from voiceguard.core.units import SAMPLE_RATE_HZ
+from voiceguard.training.lines.codecs import (
+    ALAW,
+    AMR_NB_BIT_RATES,
+    MULAW,
+    OPUS_BIT_RATES,
+    Samples,
+    through_amr_nb,
+    through_g711,
+    through_gsm_fr,
+    through_int16,
+    through_opus,
+)
+from voiceguard.training.lines.impairments import clipped, compressed, mixed, room_response
+from voiceguard.training.lines.loss import (
+    concealed,
+    lost_in_bursts,
+    lost_singly,
+    packets_in,
+    repeated,
+    silenced,
+)
+from voiceguard.training.lines.sounds import LONGEST_ROOM_SAMPLES, Sounds, excerpt, one_of
+from voiceguard.training.voices import resampled
 
-Samples = NDArray[np.float32]
+__all__ = [
+    "ALAW",
+    "MULAW",
+    "Chances",
+    "Line",
+    "Samples",
+    "Sounds",
+    "resampled",
+    "through_g711",
+]
 
-MULAW: Final = "mulaw"
-ALAW: Final = "alaw"
-
-_LONGEST_ROOM_SAMPLES: Final = SAMPLE_RATE_HZ // 2
 _QUIET: Final = 1e-9
-
-
-def _round_trip(table: NDArray[np.int16]) -> Samples:
-    """Return what each of the 65536 sample values becomes when it is coded and decoded."""
-    values = np.unique(table).astype(np.float64)
-    edges = (values[1:] + values[:-1]) / 2
-    coded = values[np.searchsorted(edges, np.arange(-32768, 32768))]
-    return np.asarray(coded / 32768.0, np.float32)
-
-
-_ROUND_TRIPS: Final = {MULAW: _round_trip(MULAW_TABLE), ALAW: _round_trip(ALAW_TABLE)}
-
-
-def through_g711(samples: Samples, law: str = MULAW) -> Samples:
-    """Code with ITU-T G.711 and decode (`MULAW` or `ALAW`)."""
-    return _ROUND_TRIPS[law][_to_int(samples) + 32768]
-
-
-def through_int16(samples: Samples) -> Samples:
-    """Round to 16 bits, clipping what is louder than full scale."""
-    return np.asarray(_to_int(samples) / 32768.0, np.float32)
-
-
-def _to_int(samples: Samples) -> NDArray[np.int32]:
-    return np.clip(np.round(samples * 32768.0), -32768, 32767).astype(np.int32)
-
-
-@dataclass(frozen=True, slots=True)
-class Sounds:
-    """Recorded noises and impulse responses to draw from; either may be empty."""
-
-    noises: Sequence[Samples] = ()
-    rooms: Sequence[Samples] = ()
-
-    @classmethod
-    def from_folder(cls, folder: Path | None) -> Sounds:
-        """Read `noise/` and `impulse-responses/` below `folder`; nothing for None.
-
-        Raises:
-            CorpusError: one of them is missing or empty.
-        """
-        if folder is None:
-            return cls()
-        noises = [_read(path) for path in find_audio(folder / "noise")]
-        rooms = [_room(_read(path)) for path in find_audio(folder / "impulse-responses")]
-        return cls(noises, rooms)
-
-
-def _read(path: Path) -> Samples:
-    return np.asarray(read_audio(path) / 32768.0, np.float32)
-
-
-def _room(response: Samples) -> Samples:
-    """Return the response from its direct sound on, of unit energy."""
-    start = int(np.argmax(np.abs(response)))
-    cut = response[max(start - 8, 0) :][:_LONGEST_ROOM_SAMPLES]
-    return np.asarray(cut / (np.linalg.norm(cut) + _QUIET), np.float32)
-
-
-def resampled(samples: Samples, factor: float) -> Samples:
-    """Return `samples` played `factor` times as fast: pitch, formants and tempo rise together.
-
-    The one function here that changes the length (to length / factor).
-    """
-    length = max(round(len(samples) / factor), 1)
-    # Padding to fast lengths that keep the ratio would shift the factor by under 1 %.
-    padded = fft.next_fast_len(len(samples) + 200, real=True)
-    spectrum = fft.rfft(samples, padded)
-    resized = fft.next_fast_len(round(padded / factor), real=True)
-    moved = fft.irfft(spectrum[: resized // 2 + 1], resized) * (resized / padded)
-    moved = moved[:length].astype(np.float32)
-    return np.pad(moved, (0, length - len(moved)))
 
 
 @dataclass(frozen=True, slots=True)
 class Chances:
-    """How often each thing happens to a row of speech."""
+    """How often each thing happens to a row of speech, and how much of it."""
 
     room: float = 0.3
     equaliser: float = 0.9
     band: float = 0.7
     noise: float = 0.5
     echo: float = 0.15
+    compression: float = 0.15
     clipping: float = 0.12
+    mobile: float = 0.12
+    """AMR-NB, GSM or Opus ahead of G.711: ten times as slow as all the rest together."""
     g711: float = 0.8
     loss: float = 0.15
+    tilt_db: float = 1.2
+    """Standard deviation, for each octave, of the equaliser's tilt."""
+    bump_db: float = 3.0
+    """Standard deviation of the equaliser's bumps and notches."""
+    snr_db: tuple[float, float] = (5.0, 35.0)
 
 
 class Line:
@@ -132,11 +92,17 @@ class Line:
         """
         out = self._filtered(speech)
         if self._happens(self._chances.noise):
-            out = self._mixed(out, self._noise(len(out), others), self._rng.uniform(3.0, 35.0))
+            out = mixed(
+                out, self._noise(len(out), others), self._rng.uniform(*self._chances.snr_db)
+            )
         if others and self._happens(self._chances.echo):
-            other = self._fitted(self._one_of(others), len(out))
-            out = self._mixed(out, other, self._rng.uniform(22.0, 36.0))
+            other = self._excerpt(others, len(out))
+            out = mixed(out, other, self._rng.uniform(22.0, 36.0))
+        if self._happens(self._chances.compression):
+            out = self._compressed(out)
         out = self._levelled(out)
+        if self._happens(self._chances.mobile):
+            out = self._over_mobile(out)
         if self._happens(self._chances.g711):
             law = MULAW if self._happens(0.5) else ALAW
             out = through_g711(out, law)
@@ -147,12 +113,12 @@ class Line:
     def _happens(self, chance: float) -> bool:
         return bool(self._rng.random() < chance)
 
-    def _one_of(self, sounds: Sequence[Samples]) -> Samples:
-        return sounds[int(self._rng.integers(len(sounds)))]
+    def _excerpt(self, sounds: Sequence[Samples], length: int) -> Samples:
+        return excerpt(one_of(sounds, self._rng), length, self._rng)
 
     def _filtered(self, speech: Samples) -> Samples:
         """Apply room, microphone and band in one multiplication of spectra."""
-        padded = fft.next_fast_len(len(speech) + _LONGEST_ROOM_SAMPLES, real=True)
+        padded = fft.next_fast_len(len(speech) + LONGEST_ROOM_SAMPLES, real=True)
         spectrum = fft.rfft(speech, padded)
         if self._happens(self._chances.room):
             spectrum *= fft.rfft(self._room(), padded)
@@ -160,18 +126,12 @@ class Line:
         return np.asarray(fft.irfft(spectrum, padded)[: len(speech)], np.float32)
 
     def _room(self) -> Samples:
-        """Return a recorded room, or exponentially decaying noise (Polack's model)."""
+        """Return a recorded room, or exponentially decaying noise."""
         rooms = self._sounds.rooms
         if rooms and self._happens(0.4):
-            return self._one_of(rooms)
-        decay_s = self._rng.uniform(0.1, 0.6)
-        length = int(min(decay_s, 0.5) * SAMPLE_RATE_HZ)
-        tail = self._rng.standard_normal(length) * np.exp(
-            -6.9 * np.arange(length) / (decay_s * SAMPLE_RATE_HZ)
-        )
-        direct_db = self._rng.uniform(-3.0, 12.0)
-        tail[0] = np.linalg.norm(tail) * 10 ** (direct_db / 20)
-        return np.asarray(tail / np.linalg.norm(tail), np.float32)
+            return one_of(rooms, self._rng)
+        decay_s, direct_db = self._rng.uniform(0.1, 0.5), self._rng.uniform(-3.0, 12.0)
+        return room_response(decay_s, direct_db, self._rng)
 
     def _response(self, bins: int) -> Samples:
         """Return a random magnitude response: tilt, bumps, notches and the telephone's band."""
@@ -179,11 +139,11 @@ class Line:
         octaves = np.log2(np.maximum(hz, 60.0) / 1000.0)
         gain_db = np.zeros(bins, np.float32)
         if self._happens(self._chances.equaliser):
-            gain_db += self._rng.normal(0.0, 3.0) * octaves
+            gain_db += self._rng.normal(0.0, self._chances.tilt_db) * octaves
             for _ in range(self._rng.integers(1, 5)):
                 centre = self._rng.uniform(-3.0, 2.0)
                 width = self._rng.uniform(0.15, 0.8)
-                depth_db = self._rng.normal(0.0, 7.0)
+                depth_db = self._rng.normal(0.0, self._chances.bump_db)
                 gain_db += depth_db * np.exp(-0.5 * ((octaves - centre) / width) ** 2)
         if self._happens(self._chances.band):
             low_hz, high_hz = self._rng.uniform(100, 420), self._rng.uniform(2900, 3900)
@@ -195,11 +155,10 @@ class Line:
     def _noise(self, length: int, others: Sequence[Samples]) -> Samples:
         kind = self._rng.random()
         if kind < 0.35 and self._sounds.noises:
-            noises = self._sounds.noises
-            return self._coloured(self._fitted(self._one_of(noises), length))
+            return self._coloured(self._excerpt(self._sounds.noises, length))
         if kind < 0.6 and others:
             voices = int(self._rng.integers(2, 6))
-            babble = [self._fitted(self._one_of(others), length) for _ in range(voices)]
+            babble = [self._excerpt(others, length) for _ in range(voices)]
             return np.asarray(np.sum(babble, axis=0), np.float32)
         noise = self._coloured(self._rng.standard_normal(length, dtype=np.float32))
         if self._happens(0.3):  # comes and goes
@@ -214,16 +173,12 @@ class Line:
         spectrum *= self._response(len(spectrum))
         return np.asarray(fft.irfft(spectrum, padded)[: len(noise)], np.float32)
 
-    def _fitted(self, sound: Samples, length: int) -> Samples:
-        """Return `length` samples of `sound` from anywhere in it, repeated where it is short."""
-        start = int(self._rng.integers(len(sound)))
-        repeats = -(-(start + length) // len(sound))
-        return np.asarray(np.tile(sound, repeats)[start : start + length])
-
-    def _mixed(self, speech: Samples, noise: Samples, snr_db: float) -> Samples:
-        powers = float(np.mean(speech**2)), float(np.mean(noise**2)) + _QUIET
-        gain = np.sqrt(powers[0] / powers[1]) * 10 ** (-snr_db / 20)
-        return np.asarray(speech + gain * noise, np.float32)
+    def _compressed(self, samples: Samples) -> Samples:
+        """Compress as a speakerphone's or a headset's automatic gain control does."""
+        loudness_db = 10 * np.log10(float(np.mean(samples**2)) + _QUIET)
+        target_db = loudness_db + self._rng.uniform(-6.0, 6.0)
+        ratio, most_db = self._rng.uniform(1.5, 6.0), self._rng.uniform(6.0, 18.0)
+        return compressed(samples, target_db, ratio, most_db)
 
     def _levelled(self, samples: Samples) -> Samples:
         """Bring to a random level; now and then so far up that it clips."""
@@ -233,15 +188,26 @@ class Line:
         gain = min(wanted / rms, 0.98 / peak)
         if self._happens(self._chances.clipping):
             gain = self._rng.uniform(1.0, 4.0) / peak
-        return np.asarray(np.clip(samples * gain, -1.0, 32767 / 32768), np.float32)
+        return clipped(np.asarray(samples * gain, np.float32))
+
+    def _over_mobile(self, samples: Samples) -> Samples:
+        """Code as a mobile network or an Internet call does."""
+        kind = self._rng.random()
+        if kind < 0.5:
+            return through_amr_nb(samples, int(self._rng.choice(AMR_NB_BIT_RATES)))
+        if kind < 0.75:
+            return through_gsm_fr(samples)
+        lowest, highest = OPUS_BIT_RATES
+        return through_opus(samples, int(self._rng.integers(lowest, highest, endpoint=True)))
 
     def _with_loss(self, samples: Samples) -> Samples:
-        """Lose packets of 20 ms; put silence or the fading packet before in their place."""
-        packets = len(samples) // FRAME_SAMPLES
-        out = samples.copy()
-        framed = out[: packets * FRAME_SAMPLES].reshape(packets, FRAME_SAMPLES)
-        lost = np.flatnonzero(self._rng.random(packets) < self._rng.uniform(0.01, 0.1))
-        fade = 0.0 if self._happens(0.5) else 0.8
-        for packet in lost:
-            framed[packet] = fade * framed[packet - 1] if packet else 0.0
-        return out
+        """Lose packets, singly or in bursts, and put something in their place."""
+        packets, rate = packets_in(samples), self._rng.uniform(0.01, 0.1)
+        if self._happens(0.5):
+            lost = lost_singly(packets, self._rng, rate)
+        else:
+            lost = lost_in_bursts(packets, self._rng, rate, self._rng.uniform(1.5, 5.0))
+        kind = self._rng.random()
+        if kind < 0.4:
+            return silenced(samples, lost)
+        return concealed(samples, lost) if kind < 0.8 else repeated(samples, lost)

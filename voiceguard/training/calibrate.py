@@ -84,6 +84,12 @@ def sigmoid(z: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(1.0 / (1.0 + np.exp(-np.clip(z, -60.0, 60.0))))
 
 
+def log_odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the log-odds of `probabilities`, which are kept a millionth from 0 and 1."""
+    bounded = np.clip(probabilities, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(bounded / (1 - bounded)))
+
+
 def clip_logits(hops: NDArray[np.float64], window_hops: int) -> NDArray[np.float64]:
     """Return the score of a clip before the sigmoid: a mean over its hops.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from voiceguard.core.units import FRAME_SAMPLES, FULL_SCALE
 from voiceguard.training.augment import MULAW, through_g711
-from voiceguard.training.corpora import Clip, read_audio
+from voiceguard.training.corpora import Clip, read_clip
 from voiceguard.training.examples import Utterance
 from voiceguard.training.gating import hops_of, speech_of
 from voiceguard.training.targets import target_of
@@ -40,16 +40,12 @@ def read_recordings(clips: Sequence[Clip], report: Report) -> list[Recording]:
     recordings: list[Recording] = []
     pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="reading")
     try:
-        for clip, samples in zip(clips, pool.map(_samples_of, clips), strict=True):
+        for clip, samples in zip(clips, pool.map(read_clip, clips), strict=True):
             recordings.append(Recording(clip, samples))
             report(len(recordings), len(clips))
     finally:
         pool.shutdown(cancel_futures=True)
     return recordings
-
-
-def _samples_of(clip: Clip) -> NDArray[np.int16]:
-    return read_audio(clip.path)
 
 
 def utterances_of(recordings: Iterable[Recording]) -> list[Utterance]:

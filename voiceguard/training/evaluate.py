@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -32,8 +33,19 @@ class Accuracy:
     """By emotion of the clips that are not angry."""
 
     def as_data(self) -> dict[str, object]:
-        """Return plain data, for JSON."""
-        return asdict(self)
+        """Return plain data, for JSON; None where the corpus has no clips to measure it on."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+
+def _plain(value: object) -> object:
+    """Return `value` with None for NaN, which JSON does not have."""
+    match value:
+        case dict():
+            return {name: _plain(item) for name, item in value.items()}
+        case float() if math.isnan(value):
+            return None
+        case _:
+            return value
 
 
 def measure_accuracy(runner: Runner, recordings: Sequence[Recording]) -> Accuracy:

@@ -6,16 +6,17 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from voiceguard.core.errors import VoiceguardError
 from voiceguard.core.units import FULL_SCALE, HOP_SAMPLES
-from voiceguard.training.augment import Chances, Line, Samples, Sounds, resampled
+from voiceguard.training.augment import Chances, Line, Samples, Sounds
 from voiceguard.training.corpora import EMOTIONS, Clip
 from voiceguard.training.targets import OUTPUTS, Target
+from voiceguard.training.voices import Voice
 
 ROW_HOPS: Final = 8
 """Hops in a row: long enough for a change of mood and for the whole window after it."""
@@ -43,6 +44,12 @@ class Utterance:
     target: Target
 
 
+HopTargets: TypeAlias = tuple[
+    NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]
+]
+"""Of each hop of a row: outputs, pressure, emotions and weights, as a `Batch` has them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Rows for one step of training; NaN targets are not learnt."""
@@ -51,10 +58,20 @@ class Batch:
     """(rows, ROW_HOPS * HOP_SAMPLES)."""
     outputs: NDArray[np.float32]
     """(rows, ROW_HOPS, 4)."""
+    pressure: NDArray[np.float32]
+    """(rows, ROW_HOPS); NaN where anger and distress say it already."""
     emotions: NDArray[np.float32]
     """(rows, ROW_HOPS, 6)."""
     weights: NDArray[np.float32]
     """(rows, ROW_HOPS)."""
+
+
+class Batches(Protocol):
+    """Whatever rows to train on come from."""
+
+    def batch(self, step: int, rows: int) -> Batch:
+        """Return the rows of one step; the same step, the same rows."""
+        ...
 
 
 class RowSampler:
@@ -83,25 +100,21 @@ class RowSampler:
         rng = np.random.default_rng((self._seed, step))
         line = Line(rng, self._sounds, self._chances)
         drawn = [self._row(rng) for _ in range(rows)]
-        speech = [row[0] for row in drawn]
+        speech, targets = [row[0] for row in drawn], [row[1] for row in drawn]
         pcm = []
         for index, samples in enumerate(speech):
             picks = rng.integers(rows, size=6)
             others = [speech[pick] for pick in picks if pick != index]
             pcm.append(line.carry(samples, others))
-        outputs, emotions, weights = (np.stack([row[part] for row in drawn]) for part in (1, 2, 3))
-        return Batch(np.stack(pcm), outputs, emotions, weights)
+        return Batch(np.stack(pcm), *(np.stack(part) for part in zip(*targets, strict=True)))
 
-    def _row(
-        self, rng: np.random.Generator
-    ) -> tuple[Samples, NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-        """Return speech and, for each hop, targets and weights, before the line."""
+    def _row(self, rng: np.random.Generator) -> tuple[Samples, HopTargets]:
+        """Return speech before the line, and what to learn from each hop."""
         length = ROW_HOPS * HOP_SAMPLES
         corpus = self._corpora[rng.choice(len(self._corpora), p=self._shares)]
         speakers = self._speakers[corpus]
         own = speakers[rng.integers(len(speakers))]
-        factor = float(np.exp(rng.normal(0.0, 0.07))) if rng.random() < 0.7 else 1.0
-        factor = min(max(factor, 0.82), 1.22)
+        voice = Voice.drawn(rng)
         evens_level = rng.random() < 0.6
         samples = np.zeros(length, np.float32)
         owner = np.zeros(length, np.int32)
@@ -109,14 +122,14 @@ class RowSampler:
         filled = 0
         while filled < length:
             utterance = _next_utterance(own, used, rng)
-            piece = resampled(_float(utterance.speech), factor)
+            piece = voice.speaking(_float(utterance.speech))
             piece = _relevelled(piece, rng) if evens_level else piece
             stop = min(filled + len(piece), length)
             samples[filled:stop] = piece[: stop - filled]
             owner[filled:stop] = len(used)
             used.append(utterance)
             filled = stop
-        return samples, *_hop_targets(owner, used)
+        return samples, _hop_targets(owner, used)
 
 
 def _voice(clip: Clip) -> str:
@@ -144,11 +157,10 @@ def _relevelled(samples: Samples, rng: np.random.Generator) -> Samples:
     return np.asarray(samples * (0.05 / rms * 10 ** (rng.normal(0.0, 3.0) / 20)), np.float32)
 
 
-def _hop_targets(
-    owner: NDArray[np.int32], used: list[Utterance]
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+def _hop_targets(owner: NDArray[np.int32], used: list[Utterance]) -> HopTargets:
     """Return targets and weights of each hop from the clip that fills most of it."""
     outputs = np.zeros((ROW_HOPS, len(OUTPUTS)), np.float32)
+    pressure = np.zeros(ROW_HOPS, np.float32)
     emotions = np.zeros((ROW_HOPS, len(EMOTIONS)), np.float32)
     weights = np.zeros(ROW_HOPS, np.float32)
     previous, since_switch = used[0], ROW_HOPS
@@ -158,13 +170,14 @@ def _hop_targets(
         changed = current.clip.emotion != previous.clip.emotion
         since_switch = 0 if changed else since_switch + 1
         outputs[hop], emotions[hop] = current.target.outputs, current.target.emotions
+        pressure[hop] = current.target.pressure_alone
         settled = 1.0 if since_switch >= _SWITCH_HOPS else SWITCH_WEIGHT
         weights[hop] = current.target.weight * settled
         previous = current
-    return outputs, emotions, weights
+    return outputs, pressure, emotions, weights
 
 
-def prefetched(sampler: RowSampler, steps: int, rows: int, ahead: int = 3) -> Iterator[Batch]:
+def prefetched(sampler: Batches, steps: int, rows: int, ahead: int = 3) -> Iterator[Batch]:
     """Yield the batches of `steps` steps, prepared in a thread while the last one is learnt."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="examples") as pool:
         waiting: list[Future[Batch]] = []

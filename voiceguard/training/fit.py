@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from voiceguard.training.examples import Batch, RowSampler, prefetched
+from voiceguard.training.examples import Batch, Batches, prefetched
 from voiceguard.training.network import Shape, StressNetwork
 
 _OUTPUT_WEIGHTS: Final = (1.0, 0.8, 0.4, 0.4)
 _EMOTION_WEIGHT: Final = 0.3
 _LONGEST_GRADIENT: Final = 2.0
+_LEAST_PRESSURE: Final = 1e-6
+"""Keeps the logarithm of a pressure of nearly 0 finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +39,24 @@ Report = Callable[[int, float], None]
 """Called after each step with the number of steps done and the loss."""
 
 
-def fit(sampler: RowSampler, shape: Shape, schedule: Schedule, report: Report) -> StressNetwork:
-    """Train a network and return its averaged weights, in evaluation mode."""
+def fit(
+    sampler: Batches,
+    shape: Shape,
+    schedule: Schedule,
+    report: Report,
+    initial: StressNetwork | None = None,
+) -> StressNetwork:
+    """Train a network and return its averaged weights, in evaluation mode.
+
+    Args:
+        sampler: what to learn from.
+        shape: sizes of a network made for it.
+        schedule: how long and how fast.
+        report: called after each step.
+        initial: a network to learn on from, left as it is; it has its own shape.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    network = StressNetwork(shape).to(device)
+    network = (StressNetwork(shape) if initial is None else copy.deepcopy(initial)).to(device)
     averaged = copy.deepcopy(network).eval()
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=schedule.peak_rate, weight_decay=schedule.weight_decay
@@ -73,10 +89,25 @@ def loss_of(network: StressNetwork, batch: Batch, device: torch.device) -> Tenso
     )
     heads = torch.tensor(_OUTPUT_WEIGHTS, device=device)
     total = (each * known * heads * weights[..., None]).sum() / weights.sum()
+    pressure = torch.from_numpy(batch.pressure).to(device)
+    total = total + (_pressure_loss(logits.float(), pressure) * weights).sum() / weights.sum()
     named = ~torch.isnan(emotions).any(dim=-1)
     likelihood = functional.log_softmax(emotion_logits.float(), dim=-1)
     cross_entropy = -(torch.nan_to_num(emotions) * likelihood).sum(dim=-1)
     return total + _EMOTION_WEIGHT * (cross_entropy * named * weights).sum() / weights.sum()
+
+
+def _pressure_loss(logits: Tensor, pressure: Tensor) -> Tensor:
+    """Return the cross-entropy of anger or distress, taken as independent (noisy-or).
+
+    Args:
+        logits: (batch, hops, 4).
+        pressure: (batch, hops); where it is NaN the loss is 0.
+    """
+    neither = functional.logsigmoid(-logits[..., 0]) + functional.logsigmoid(-logits[..., 1])
+    either = torch.log(-torch.expm1(torch.clamp(neither, max=-_LEAST_PRESSURE)))
+    known = torch.nan_to_num(pressure)
+    return -(known * either + (1.0 - known) * neither) * ~torch.isnan(pressure)
 
 
 def _rate(step: int, schedule: Schedule) -> float:

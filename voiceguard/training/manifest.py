@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,13 +12,14 @@ from voiceguard.core.pressure import EvidenceWeights
 from voiceguard.core.units import HOP_SAMPLES, SAMPLE_RATE_HZ
 from voiceguard.training.calibrate import Calibration
 from voiceguard.training.calls import describe
+from voiceguard.training.checkpoint import CHECKPOINT_FILE, checkpoint_bytes
 from voiceguard.training.corpora import Corpus
-from voiceguard.training.network import LONG_HOPS
-from voiceguard.training.splits import held_out_speakers
+from voiceguard.training.folder import MANIFEST_FILE, MODEL_FILE, corpus_record, write_folder
+from voiceguard.training.network import LONG_HOPS, StressNetwork
 from voiceguard.training.targets import OUTPUTS
 
-MODEL_FILE: Final = "model.onnx"
-MANIFEST_FILE: Final = "model.toml"
+__all__ = ["MANIFEST_FILE", "MODEL_FILE", "MODEL_VERSION", "Provenance", "write_model"]
+
 MODEL_VERSION: Final = "2026.11.0"
 
 
@@ -30,24 +30,24 @@ class Provenance:
     command: str
     seed: int
     corpora: Sequence[Corpus]
+    held_out_speakers: Mapping[str, Sequence[str]]
+    """By corpus: who was never learnt from."""
     calibration: Calibration
     calibration_error: Mapping[str, float]
     weights: EvidenceWeights
     fitted_on: str
 
 
-def write_model(folder: Path, model: bytes, state_size: int, made: Provenance) -> None:
-    """Write model file and manifest into `folder`; the manifest last, so it is never early."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace(folder / MODEL_FILE, model)
-    text = "\n".join(_lines(_manifest(model, state_size, made)))
-    _replace(folder / MANIFEST_FILE, f"{text}\n".encode())
-
-
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+def write_model(folder: Path, model: bytes, network: StressNetwork, made: Provenance) -> None:
+    """Write the model, the checkpoint of its network and, last, the manifest into `folder`."""
+    checkpoint = checkpoint_bytes(network)
+    manifest = _manifest(model, network.state_size, made) | {
+        "checkpoint": {
+            "file": CHECKPOINT_FILE,
+            "sha256": hashlib.sha256(checkpoint).hexdigest(),
+        }
+    }
+    write_folder(folder, {MODEL_FILE: model, CHECKPOINT_FILE: checkpoint}, manifest)
 
 
 def _manifest(model: bytes, state_size: int, made: Provenance) -> dict[str, object]:
@@ -84,38 +84,7 @@ def _manifest(model: bytes, state_size: int, made: Provenance) -> dict[str, obje
         "training": {
             "command": made.command,
             "seed": made.seed,
-            "held_out_speakers": held_out_speakers(),
-            "corpora": [
-                {
-                    "name": corpus.name,
-                    "licence": corpus.licence.name,
-                    "attribution": corpus.licence.attribution,
-                    "use": corpus.use,
-                }
-                for corpus in made.corpora
-            ],
+            "held_out_speakers": dict(made.held_out_speakers),
+            "corpora": [corpus_record(corpus) for corpus in made.corpora],
         },
     }
-
-
-def _lines(table: Mapping[str, object], path: str = "") -> Iterator[str]:
-    """Yield `table` as TOML: values first, then tables, then arrays of tables."""
-    nested = {key: value for key, value in table.items() if isinstance(value, dict)}
-    arrays = {key: value for key, value in table.items() if _is_array_of_tables(value)}
-    for key, value in table.items():
-        if key not in nested and key not in arrays:
-            # JSON's strings, numbers and arrays of them are TOML's too.
-            yield f"{_key(key)} = {json.dumps(value, ensure_ascii=False)}"
-    for key, value in nested.items():
-        yield from ("", f"[{path}{_key(key)}]", *_lines(value, f"{path}{_key(key)}."))
-    for key, items in arrays.items():
-        for item in items if isinstance(items, list) else ():
-            yield from ("", f"[[{path}{_key(key)}]]", *_lines(item))
-
-
-def _is_array_of_tables(value: object) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
-
-
-def _key(key: str) -> str:
-    return key if key.replace("-", "").replace("_", "").isalnum() else json.dumps(key)

@@ -5,7 +5,7 @@ Everything here looks at development speakers only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from voiceguard.training.calibrate import (
     clip_logits,
     expected_calibration_error,
     fit_calibration,
+    log_odds,
     sigmoid,
 )
 from voiceguard.training.calls import (
@@ -86,11 +87,12 @@ def ship(  # noqa: PLR0913, PLR0917 - everything a model is made of
     command: str,
     seed: int,
     corpora: Sequence[Corpus],
+    held_out: Mapping[str, Sequence[str]],
     calls: int = CALLS,
     call_sounds: CallSounds | None = None,
     report: Report = lambda *_: None,
 ) -> Shipped:
-    """Write `out`/model.onnx and `out`/model.toml.
+    """Write `out`/model.onnx, `out`/checkpoint.npz and `out`/model.toml.
 
     Raises:
         TrainingDataError: the development speakers are not there.
@@ -102,7 +104,7 @@ def ship(  # noqa: PLR0913, PLR0917 - everything a model is made of
         )
     calibration = _calibrate(network, heard)
     fp32 = onnx_bytes(network, calibration)
-    int8 = quantised_bytes(fp32, _quantiser_rows(heard), network.state_size)
+    int8 = quantised_bytes(fp32, quantiser_rows([one.hops for one in heard]), network.state_size)
     auc_fp32, auc_int8 = _clean_auc(fp32, heard), _clean_auc(int8, heard)
     is_int8 = auc_int8 >= auc_fp32 - MOST_AUC_LOST
     model = int8 if is_int8 else fp32
@@ -115,12 +117,13 @@ def ship(  # noqa: PLR0913, PLR0917 - everything a model is made of
         command,
         seed,
         corpora,
+        held_out,
         calibration,
         errors,
         weights,
         "development speakers of CREMA-D (acted speech)",
     )
-    write_model(out, model, network.state_size, made)
+    write_model(out, model, network, made)
     is_one_speaker = len(maker.voices) == 1
     rates = None if is_one_speaker else rates_of(cross_validate(simulated))
     return Shipped(auc_fp32, auc_int8, is_int8, len(model), measure_cost(model), errors, rates)
@@ -132,7 +135,7 @@ def _hear(development: Sequence[Recording], sounds: Sounds, seed: int) -> list[_
     heard = []
     for recording in development:
         target = target_of(recording.clip)
-        meant = target_of(replace(recording.clip, votes=None))
+        meant = target_of(replace(recording.clip, vote_counts=None))
         if recording.clip.corpus != "crema-d" or target is None or meant is None:
             continue
         far = line.carry(np.asarray(recording.samples / FULL_SCALE, np.float32), [])
@@ -157,9 +160,9 @@ def _calibrate(network: StressNetwork, heard: Sequence[_Heard]) -> Calibration:
     return fit_calibration(logits, targets, np.ones(len(heard)))
 
 
-def _quantiser_rows(heard: Sequence[_Heard]) -> list[NDArray[np.float32]]:
+def quantiser_rows(speech: Sequence[NDArray[np.float32]]) -> list[NDArray[np.float32]]:
     """Return rows of joined clips: activations as they are in the middle of a call."""
-    joined = np.concatenate([one.hops for one in heard])
+    joined = np.concatenate(speech)
     length = _QUANTISER_HOPS * HOP_SAMPLES
     rows = joined[: len(joined) // length * length].reshape(-1, length)
     picked = rows[:: max(len(rows) // _QUANTISER_ROWS, 1)][:_QUANTISER_ROWS]
@@ -168,11 +171,9 @@ def _quantiser_rows(heard: Sequence[_Heard]) -> list[NDArray[np.float32]]:
 
 def log_odds_of_clips(scores: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
     """Return the log-odds of each clip, (clips, outputs), from the scores of its hops."""
-    logits = []
-    for of_clip in scores:
-        bounded = np.clip(of_clip.astype(np.float64), 1e-6, 1 - 1e-6)
-        logits.append(clip_logits(np.log(bounded / (1 - bounded)), LONG_HOPS))
-    return np.array(logits)
+    return np.array(
+        [clip_logits(log_odds(of_clip.astype(np.float64)), LONG_HOPS) for of_clip in scores]
+    )
 
 
 def _clean_auc(model: bytes, heard: Sequence[_Heard]) -> float:

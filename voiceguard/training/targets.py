@@ -21,6 +21,12 @@ OUTPUTS: Final = ("anger", "distress", "arousal", "valence")
 INTENT_SHARE: Final = 0.7
 """How far the intended emotion is believed against the listeners' votes."""
 
+PRESSURED: Final = "pressured"
+"""In the place of an emotion: anger or distress, nobody said which."""
+
+NOT_PRESSURED: Final = "not_pressured"
+"""In the place of an emotion: neither anger nor distress."""
+
 AUXILIARY_WEIGHT: Final = 0.2
 """Weight of a vocal burst against a sentence: informative, but not speech."""
 
@@ -33,6 +39,8 @@ class _Meaning:
     distress: float
     arousal: float
     valence: float
+    pressure: float | None = None
+    """Where it is known although anger or distress is not; None: what those two make of it."""
 
 
 _UNKNOWN: Final = float("nan")
@@ -55,8 +63,18 @@ _MEANINGS: Final = {
     "pain": _Meaning(_UNKNOWN, 0.8, 0.75, 0.1),
     "contempt": _Meaning(_UNKNOWN, 0.0, 0.4, 0.2),
     "disappointment": _Meaning(0.0, 0.2, 0.3, 0.2),
+    "surprise": _Meaning(0.0, _UNKNOWN, 0.7, 0.6),
     "surprise_negative": _Meaning(_UNKNOWN, _UNKNOWN, 0.7, 0.3),
+    "surprise_positive": _Meaning(0.0, 0.0, 0.7, 0.85),
+    "calm": _Meaning(0.0, 0.0, 0.15, 0.55),
+    PRESSURED: _Meaning(_UNKNOWN, _UNKNOWN, _UNKNOWN, _UNKNOWN, pressure=1.0),
+    NOT_PRESSURED: _Meaning(0.0, 0.0, _UNKNOWN, _UNKNOWN),
 }
+KNOWN_EMOTIONS: Final = tuple(
+    sorted(name for name in _MEANINGS if name not in {PRESSURED, NOT_PRESSURED})
+)
+"""Names of emotions that have a place in the mapping."""
+
 _CRYING: Final = 0.8
 """Distress of sadness in a burst: what people produce are sobs."""
 
@@ -73,6 +91,16 @@ class Target:
     emotions: NDArray[np.float32]
     """Shape (6,), a distribution over `EMOTIONS`; all NaN where it is not one of them."""
     weight: float
+    pressure: float
+    """Whether it is anger or distress, 0 to 1; NaN where the clip does not say.
+
+    Known of some clips of which anger and distress, each alone, are not.
+    """
+
+    @property
+    def pressure_alone(self) -> float:
+        """Return the pressure where nothing is known of anger and distress, else NaN."""
+        return self.pressure if bool(np.isnan(self.outputs[:2]).all()) else _UNKNOWN
 
 
 def target_of(clip: Clip) -> Target | None:
@@ -80,24 +108,35 @@ def target_of(clip: Clip) -> Target | None:
     if clip.emotion not in _MEANINGS:
         return None
     emotions = _emotions(clip)
-    outputs = _vector(_MEANINGS[clip.emotion])
-    if clip.votes is not None:
+    meaning = _MEANINGS[clip.emotion]
+    outputs = _vector(meaning)
+    if clip.vote_counts is not None:
         outputs = np.array([_vector(_MEANINGS[name]) for name in EMOTIONS]).T @ emotions
     outputs[2:] = _spread(outputs[2:], clip.intensity)
     is_burst = clip.corpus == "emogator"
     if is_burst and clip.emotion == "sadness":
         outputs[1] = _CRYING
     weight = AUXILIARY_WEIGHT if is_burst else 1.0
-    return Target(outputs.astype(np.float32), emotions.astype(np.float32), weight)
+    pressure = _pressure(outputs) if meaning.pressure is None else meaning.pressure
+    return Target(outputs.astype(np.float32), emotions.astype(np.float32), weight, pressure)
+
+
+def _pressure(outputs: NDArray[np.float64]) -> float:
+    """Return the share of anger and distress; of one emotion at a time, so the two add up."""
+    anger, distress = float(outputs[0]), float(outputs[1])
+    if 1.0 in {anger, distress}:
+        return 1.0
+    return anger + distress
 
 
 def _emotions(clip: Clip) -> NDArray[np.float64]:
     if clip.emotion not in EMOTIONS:
         return np.full(len(EMOTIONS), np.nan)
     intended = np.array([float(name == clip.emotion) for name in EMOTIONS])
-    if clip.votes is None:
+    heard = clip.vote_shares
+    if heard is None:
         return intended
-    return INTENT_SHARE * intended + (1.0 - INTENT_SHARE) * np.array(clip.votes)
+    return INTENT_SHARE * intended + (1.0 - INTENT_SHARE) * np.array(heard)
 
 
 def _vector(meaning: _Meaning) -> NDArray[np.float64]:

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from voiceguard.core.policy import Policy
-from voiceguard.core.pressure import PROBABILITY_FLOOR, EvidenceWeights, PressureReading
+from voiceguard.core.pressure import EvidenceWeights, PressureReading
 from voiceguard.training.calibrate import sigmoid
 from voiceguard.training.calls.rates import Outcome, outcome_of, rates_at
 from voiceguard.training.calls.replay import trace_of
 from voiceguard.training.calls.scoring import ScoredCall
 from voiceguard.training.calls.simulate import UNFITTED, default_policy
 from voiceguard.training.examples import TrainingDataError
-from voiceguard.training.targets import OUTPUTS
+from voiceguard.training.population import with_calm_population
 
 MOST_FALSE_PER_HOUR: Final = 0.5
 """False handoffs that the bias may cost, of call time without pressure."""
@@ -33,7 +33,6 @@ _MOST_FROM_LEVEL: Final = 0.8
 _LEAST_ABSOLUTE: Final = 0.2
 """An index that knew deviations only would miss who is angry from the first word."""
 _STEEPEST: Final = 3.0
-_LEAST_DEVIATION: Final = 0.1
 _BIASES: Final = (-12.0, 4.0)
 _BISECTIONS: Final = 10
 
@@ -49,7 +48,8 @@ def fit_evidence(calls: Sequence[ScoredCall], policy: Policy | None = None) -> E
     Raises:
         TrainingDataError: the calls hold no calm speech, or none under pressure.
     """
-    weights = _with_population(calls)
+    calm = np.concatenate([call.scores[: call.onset_hop] for call in calls])
+    weights = with_calm_population(UNFITTED, calm)
     terms, pressured = _hops(calls, weights)
     if not 0 < pressured.sum() < len(pressured):
         raise TrainingDataError("calls with and without pressure are needed; simulate more")
@@ -116,36 +116,6 @@ def _with_bias(
         else:
             high = bias
     return replace(weights, bias=round(low, 4))
-
-
-def _with_population(calls: Sequence[ScoredCall]) -> EvidenceWeights:
-    """Return constants of which those of the many calm speakers are fitted, and no others."""
-    calm = np.concatenate([call.scores[: call.onset_hop] for call in calls])
-    pressure = 1.0 - (1.0 - calm[:, 0]) * (1.0 - calm[:, 1])
-    arousal, valence = (calm[:, OUTPUTS.index(name)] for name in ("arousal", "valence"))
-    return replace(
-        UNFITTED,
-        calm_mean=_mean(pressure),
-        calm_deviation=_deviation(pressure),
-        calm_arousal_mean=_mean(arousal),
-        calm_arousal_deviation=_deviation(arousal),
-        calm_valence_mean=_mean(valence),
-        calm_valence_deviation=_deviation(valence),
-    )
-
-
-def _mean(probabilities: NDArray[np.float64]) -> float:
-    return round(float(_log_odds(probabilities).mean()), 4)
-
-
-def _deviation(probabilities: NDArray[np.float64]) -> float:
-    """Return the deviation of log-odds; not 0, also of a score that never moves."""
-    return max(round(float(_log_odds(probabilities).std()), 4), _LEAST_DEVIATION)
-
-
-def _log_odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    bounded = np.clip(probabilities, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
-    return np.asarray(np.log(bounded / (1.0 - bounded)), np.float64)
 
 
 def _hops(

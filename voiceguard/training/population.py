@@ -1,0 +1,48 @@
+"""What the pressure index takes for calm: the scores of many people's calm speech."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voiceguard.core.pressure import PROBABILITY_FLOOR, EvidenceWeights
+from voiceguard.training.targets import OUTPUTS
+
+_LEAST_DEVIATION: Final = 0.1
+
+
+def with_calm_population(weights: EvidenceWeights, calm: NDArray[np.float64]) -> EvidenceWeights:
+    """Return `weights` with the means and deviations of many calm speakers' hops.
+
+    Args:
+        weights: constants, of which no others change.
+        calm: scores of hops, (hops, 4), in the order of `OUTPUTS`.
+    """
+    pressure = 1.0 - (1.0 - calm[:, 0]) * (1.0 - calm[:, 1])
+    arousal, valence = (calm[:, OUTPUTS.index(name)] for name in ("arousal", "valence"))
+    return replace(
+        weights,
+        calm_mean=_mean(pressure),
+        calm_deviation=_deviation(pressure),
+        calm_arousal_mean=_mean(arousal),
+        calm_arousal_deviation=_deviation(arousal),
+        calm_valence_mean=_mean(valence),
+        calm_valence_deviation=_deviation(valence),
+    )
+
+
+def _mean(probabilities: NDArray[np.float64]) -> float:
+    return round(float(_log_odds(probabilities).mean()), 4)
+
+
+def _deviation(probabilities: NDArray[np.float64]) -> float:
+    """Return the deviation of log-odds; not 0, also of a score that never moves."""
+    return max(round(float(_log_odds(probabilities).std()), 4), _LEAST_DEVIATION)
+
+
+def _log_odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    bounded = np.clip(probabilities, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
+    return np.asarray(np.log(bounded / (1.0 - bounded)), np.float64)
