@@ -26,7 +26,7 @@ _LEAST_PRESSURE: Final = 1e-6
 class Schedule:
     """How long and how fast to learn."""
 
-    steps: int = 1900
+    steps: int = 1200
     rows: int = 64
     peak_rate: float = 3e-3
     weight_decay: float = 0.05

@@ -20,7 +20,7 @@ from voiceguard.training.targets import OUTPUTS
 
 __all__ = ["MANIFEST_FILE", "MODEL_FILE", "MODEL_VERSION", "Provenance", "write_model"]
 
-MODEL_VERSION: Final = "2026.11.0"
+MODEL_VERSION: Final = "2026.11.1"
 
 
 @dataclass(frozen=True, slots=True)
