@@ -24,7 +24,7 @@ def module_names() -> list[str]:
     A package that cannot be imported is named all the same, so that its failure is found where
     it should have been possible; what lies inside it is not.
     """
-    packages = pkgutil.walk_packages(voiceguard.__path__, "voiceguard.", onerror=lambda name: None)
+    packages = pkgutil.walk_packages(voiceguard.__path__, "voiceguard.", onerror=lambda _: None)
     names = ["voiceguard", *(package.name for package in packages)]
     return [name for name in names if not name.endswith(".__main__")]
 
