@@ -11,7 +11,7 @@ import torch
 
 from tests.training.speech import speech
 from voiceguard.core.errors import ModelError
-from voiceguard.training.checkpoint import checkpoint_bytes, load_checkpoint, save_checkpoint
+from voiceguard.training.checkpoint import checkpoint_bytes, load_checkpoint
 from voiceguard.training.network import Shape, StressNetwork
 
 
@@ -24,7 +24,7 @@ def network() -> StressNetwork:
 @pytest.fixture
 def saved(tmp_path: Path, network: StressNetwork) -> Path:
     path = tmp_path / "checkpoint.npz"
-    save_checkpoint(path, network)
+    path.write_bytes(checkpoint_bytes(network))
     return path
 
 

@@ -46,13 +46,6 @@ def checkpoint_bytes(network: StressNetwork) -> bytes:
     return content.getvalue()
 
 
-def save_checkpoint(path: Path, network: StressNetwork) -> None:
-    """Write a network to `path`, whole or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(checkpoint_bytes(network))
-    partial.replace(path)
-
-
 def load_checkpoint(path: Path) -> StressNetwork:
     """Return the network of a checkpoint, in evaluation mode.
 
