@@ -20,9 +20,9 @@ from voiceguard.training.adapt.fitting import (
     judge,
     recalibration,
 )
-from voiceguard.training.adapt.scored import Scored, pressure_of
+from voiceguard.training.adapt.scored import Scored
 from voiceguard.training.adapt.thresholds import raise_thresholds
-from voiceguard.training.calibrate import sigmoid
+from voiceguard.training.calibrate import pressure_of, sigmoid
 
 WEIGHTS = EvidenceWeights.from_mapping(
     {name: value for name, value in _PRESSURE.items() if isinstance(value, float)}

@@ -90,6 +90,11 @@ def log_odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.log(bounded / (1 - bounded)))
 
 
+def pressure_of(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return anger or distress (noisy-or, as the index has it) of (n, outputs)."""
+    return np.asarray(1.0 - (1.0 - probabilities[:, 0]) * (1.0 - probabilities[:, 1]))
+
+
 def clip_logits(hops: NDArray[np.float64], window_hops: int) -> NDArray[np.float64]:
     """Return the score of a clip before the sigmoid: a mean over its hops.
 

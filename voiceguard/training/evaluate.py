@@ -9,7 +9,12 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from voiceguard.training.calibrate import area_under_curve, expected_calibration_error, sigmoid
+from voiceguard.training.calibrate import (
+    area_under_curve,
+    expected_calibration_error,
+    pressure_of,
+    sigmoid,
+)
 from voiceguard.training.clips import Recording, heard_over_g711
 from voiceguard.training.export import Runner
 from voiceguard.training.ship import log_odds_of_clips
@@ -57,7 +62,7 @@ def measure_accuracy(runner: Runner, recordings: Sequence[Recording]) -> Accurac
     emotions = np.array([recording.clip.emotion for recording in recordings])
     anger = emotions == "anger"
     probabilities = sigmoid(logits)
-    pressure = 1.0 - (1.0 - probabilities[:, 0]) * (1.0 - probabilities[:, 1])
+    pressure = pressure_of(probabilities)
     return Accuracy(
         clips=len(recordings),
         speakers=len({recording.clip.speaker for recording in recordings}),

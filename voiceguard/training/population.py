@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voiceguard.core.pressure import PROBABILITY_FLOOR, EvidenceWeights
+from voiceguard.training.calibrate import log_odds, pressure_of
 from voiceguard.training.targets import OUTPUTS
 
 _LEAST_DEVIATION: Final = 0.1
@@ -21,7 +22,7 @@ def with_calm_population(weights: EvidenceWeights, calm: NDArray[np.float64]) ->
         weights: constants, of which no others change.
         calm: scores of hops, (hops, 4), in the order of `OUTPUTS`.
     """
-    pressure = 1.0 - (1.0 - calm[:, 0]) * (1.0 - calm[:, 1])
+    pressure = pressure_of(calm)
     arousal, valence = (calm[:, OUTPUTS.index(name)] for name in ("arousal", "valence"))
     return replace(
         weights,
@@ -44,5 +45,5 @@ def _deviation(probabilities: NDArray[np.float64]) -> float:
 
 
 def _log_odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    bounded = np.clip(probabilities, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR)
-    return np.asarray(np.log(bounded / (1.0 - bounded)), np.float64)
+    """Return log-odds of scores kept as far from 0 and 1 as the index keeps them."""
+    return log_odds(np.clip(probabilities, PROBABILITY_FLOOR, 1.0 - PROBABILITY_FLOOR))

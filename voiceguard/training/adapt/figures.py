@@ -11,8 +11,13 @@ from numpy.typing import NDArray
 
 from voiceguard.training.adapt.fitting import Judged, Wish
 from voiceguard.training.adapt.recordings import PRESSURED_FROM
-from voiceguard.training.adapt.scored import INDEXED, Scored, pressure_of
-from voiceguard.training.calibrate import area_under_curve, expected_calibration_error, sigmoid
+from voiceguard.training.adapt.scored import INDEXED, Scored
+from voiceguard.training.calibrate import (
+    area_under_curve,
+    expected_calibration_error,
+    pressure_of,
+    sigmoid,
+)
 
 PRESSURE = "pressure"
 

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from voiceguard.training.adapt.recordings import HeardClip
-from voiceguard.training.adapt.scored import Scored, pressure_of
+from voiceguard.training.adapt.scored import Scored
 from voiceguard.training.augment import Chances, Sounds
-from voiceguard.training.calibrate import Calibration, area_under_curve, sigmoid
+from voiceguard.training.calibrate import Calibration, area_under_curve, pressure_of, sigmoid
 from voiceguard.training.examples import Batch, Batches, RowSampler, Utterance
 from voiceguard.training.export import Runner, onnx_bytes, quantised_bytes
 from voiceguard.training.fit import Schedule, fit

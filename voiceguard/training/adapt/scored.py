@@ -89,8 +89,3 @@ class Scored:
         """Return the log-odds of anger and distress of each clip, (clips, 2)."""
         indexed = (log_odds(hops[:, : len(INDEXED)]) for hops in self.hop_scores)
         return np.array([clip_logits(hops, self.window_hops) for hops in indexed])
-
-
-def pressure_of(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return anger or distress (noisy-or, as the index has it) of (n, outputs)."""
-    return np.asarray(1.0 - (1.0 - probabilities[:, 0]) * (1.0 - probabilities[:, 1]))
