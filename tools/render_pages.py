@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from voiceguard.core.alerts import ALERT_TABLE
 from voiceguard.core.handoffs import REQUEST_TABLE, TRIGGER_TABLE
-from voiceguard.core.pressure import EvidenceWeights
+from voiceguard.core.pressure import Constants
 from voiceguard.core.speech import SEGMENT_TABLE
 from voiceguard.engine.manifest import load_manifest
 from voiceguard.resources import models_dir
@@ -90,9 +89,17 @@ def state_machines(_: str) -> str:
 def pressure_index(page: str) -> str:
     """Return docs/pressure-index.md with the constants of the shipped model."""
     values = load_manifest(models_dir() / "stress" / "model.toml").pressure
-    rows = [f"| `{field.name}` | {values[field.name]:g} |" for field in fields(EvidenceWeights)]
+    rows = [f"| `{name}` | {value:g} |" for name, value in _flat(values)]
     table = "\n".join(["| constant | value |", "|---|---|", *rows])
     return CONSTANTS.sub(lambda found: f"{found[1]}{table}\n{found[2]}", page)
+
+
+def _flat(constants: Constants, path: str = "") -> Iterator[tuple[str, float]]:
+    for name, value in constants.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{path}{name}.")
+        else:
+            yield f"{path}{name}", value
 
 
 PAGES: Final[dict[str, Callable[[str], str]]] = {

@@ -26,7 +26,7 @@ from voiceguard.core.events import (
     ScoreResult,
 )
 from voiceguard.core.policy import AlertPolicy, Policy
-from voiceguard.core.pressure import EvidenceWeights
+from voiceguard.core.pressure import EvidenceWeights, KindWeights
 from voiceguard.core.session import CallSession
 from voiceguard.engine.resample import StreamResampler
 from voiceguard.engine.vad import WebRtcDetector
@@ -36,19 +36,18 @@ RATE_HZ = 8000
 
 FRONT_END = FrontEnd(new_vad=WebRtcDetector, new_resampler=StreamResampler)
 
+KIND = KindWeights(bias=0.0, absolute=1.0, relative=0.3, arousal=0.1, valence=0.1, level=0.05)
 WEIGHTS = EvidenceWeights(
-    bias=0.0,
-    absolute=1.0,
-    relative=0.3,
-    arousal=0.1,
-    valence=0.1,
+    anger=KIND,
+    distress=KIND,
     deviation_cap=4.0,
-    level=0.05,
     level_cap_db=12.0,
     baseline_s=4.0,
     settled_s=4.0,
-    calm_mean=-2.0,
-    calm_deviation=1.0,
+    calm_anger_mean=-2.0,
+    calm_anger_deviation=1.0,
+    calm_distress_mean=-2.0,
+    calm_distress_deviation=1.0,
     calm_arousal_mean=-1.0,
     calm_arousal_deviation=1.0,
     calm_valence_mean=0.0,

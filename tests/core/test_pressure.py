@@ -36,6 +36,12 @@ def test_the_index_stays_in_0_to_100_and_is_finite(
         assert math.isfinite(reading.baseline_deviation)
 
 
+def with_kinds(**changes: float) -> EvidenceWeights:
+    """Return the weights with the same constants of anger and of distress changed."""
+    anger, distress = WEIGHTS.anger, WEIGHTS.distress
+    return replace(WEIGHTS, anger=replace(anger, **changes), distress=replace(distress, **changes))
+
+
 def after(
     index: PressureIndex, scores: dict[str, float], hops: int, level_db: float = -25
 ) -> float:
@@ -70,7 +76,7 @@ def test_without_confidence_nothing_moves() -> None:
 
 
 def test_the_step_response_is_that_of_the_time_constant() -> None:
-    weights = replace(WEIGHTS, relative=0.0, level=0.0)
+    weights = with_kinds(relative=0.0, level=0.0)
     index = PressureIndex(weights)
     evidence = index.receive_scores(ANGRY, -20, 1.0).evidence
     expected = 100 * evidence * (1 - math.exp(-HOP_S / weights.rise_s))
@@ -103,7 +109,7 @@ def test_a_baseline_that_has_not_settled_learns_from_calm_speech_alone() -> None
 
 def lively(arousal: float, valence: float) -> float:
     """Return the evidence of a somewhat tense hop that follows calm talk."""
-    index = PressureIndex(replace(WEIGHTS, arousal=0.5, valence=0.5))
+    index = PressureIndex(with_kinds(arousal=0.5, valence=0.5))
     after(index, {**CALM, "arousal": 0.3, "valence": 0.5}, 20)
     scores = {"anger": 0.4, "distress": 0.1, "arousal": arousal, "valence": valence}
     return index.receive_scores(scores, -25, 1.0).evidence
@@ -115,9 +121,9 @@ def test_a_lively_voice_counts_and_a_cheerful_one_takes_back() -> None:
 
 
 def test_a_model_without_arousal_and_valence_has_an_index_all_the_same() -> None:
-    index = PressureIndex(replace(WEIGHTS, arousal=3.0, valence=3.0))
+    index = PressureIndex(with_kinds(arousal=3.0, valence=3.0))
     after(index, CALM, 20)
-    terms = index.receive_scores(ANGRY, -25, 1.0).terms
+    terms = index.receive_scores(ANGRY, -25, 1.0).leading.terms
     assert (terms.arousal, terms.valence) == (0.0, 0.0)
     assert terms.relative > 0
 
@@ -151,8 +157,11 @@ def test_weights_come_from_a_manifest_whole_or_not_at_all() -> None:
     assert EvidenceWeights.from_mapping(values) == WEIGHTS
     with pytest.raises(ModelError, match="unknown"):
         EvidenceWeights.from_mapping({**values, "loudness": 1.0})
-    del values["bias"]
-    with pytest.raises(ModelError, match="missing"):
+    del values["distress"]["bias"]
+    with pytest.raises(ModelError, match=r"pressure.distress.* missing \['bias'\]"):
+        EvidenceWeights.from_mapping(values)
+    del values["distress"]
+    with pytest.raises(ModelError, match=r"pressure.distress.* missing"):
         EvidenceWeights.from_mapping(values)
 
 
@@ -161,17 +170,52 @@ def test_weights_come_from_a_manifest_whole_or_not_at_all() -> None:
     [
         ("rise_s", 0.0),
         ("fall_s", -1.0),
-        ("absolute", -0.1),
-        ("valence", -0.1),
         ("calm_s", 0.0),
         ("settled_s", WEIGHTS.baseline_s - 1.0),
-        ("bias", math.nan),
-        ("level", -1.0),
+        ("baseline_cap", -1.0),
+        ("calm_distress_deviation", 0.0),
+        ("calm_anger_mean", math.nan),
     ],
 )
 def test_weights_out_of_range_are_refused(name: str, value: float) -> None:
     with pytest.raises(ModelError, match=name):
         EvidenceWeights.from_mapping({**asdict(WEIGHTS), name: value})
+
+
+@pytest.mark.parametrize("kind", ["anger", "distress"])
+@pytest.mark.parametrize(
+    ("name", "value"), [("bias", math.inf), ("absolute", -0.1), ("valence", -0.1), ("level", -1.0)]
+)
+def test_weights_of_a_kind_out_of_range_are_refused(kind: str, name: str, value: float) -> None:
+    values = asdict(WEIGHTS)
+    values[kind][name] = value
+    with pytest.raises(ModelError, match=f"{kind}.*{name}"):
+        EvidenceWeights.from_mapping(values)
+
+
+def test_both_biases_move_alike_and_nothing_else_does() -> None:
+    moved = WEIGHTS.moved(-0.75)
+    assert (moved.anger.bias, moved.distress.bias) == (-0.75, -0.75)
+    assert moved.moved(0.75) == WEIGHTS
+
+
+def test_anger_does_not_weaken_distress_nor_the_other_way_round() -> None:
+    both = {"anger": 0.9, "distress": 0.9}
+    for scores in (ANGRY, AFRAID):
+        index, pressed = PressureIndex(WEIGHTS), PressureIndex(WEIGHTS)
+        after(index, CALM, 20)
+        after(pressed, CALM, 20)
+        assert after(pressed, both, 8) >= after(index, scores, 8)
+
+
+def test_the_deviation_is_that_of_the_leading_kind() -> None:
+    index = PressureIndex(WEIGHTS)
+    after(index, CALM, 20)
+    reading = index.receive_scores(AFRAID, -25, 1.0)
+    assert reading.leading is reading.distress
+    assert reading.evidence == reading.distress.evidence > reading.anger.evidence
+    assert reading.baseline_deviation == reading.distress.terms.relative > 1
+    assert index.receive_scores(ANGRY, -25, 1.0).leading.terms.relative > 1
 
 
 def test_evidence_of_a_file_knows_no_baseline() -> None:

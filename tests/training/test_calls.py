@@ -136,7 +136,15 @@ def flat_call(hops: int, onset_hop: int | None) -> ScoredCall:
     blank = np.zeros(hops)
     emotion = None if onset is None else "anger"
     return ScoredCall(
-        "c/1", emotion, onset, hops * 8000, ends, np.zeros((hops, 4)), blank, blank + 1.0
+        speaker="c/1",
+        emotion=emotion,
+        onset_sample=onset,
+        length_samples=hops * 8000,
+        end_samples=ends,
+        scores=np.zeros((hops, 4)),
+        levels_db=blank,
+        confidences=blank + 1.0,
+        pressured=np.arange(hops) >= (hops if onset_hop is None else onset_hop),
     )
 
 

@@ -120,8 +120,8 @@ def test_a_calm_voice_that_only_gets_louder_stays_below_yellow() -> None:
     weights = EvidenceWeights.from_mapping(load_manifest(MODEL_DIR / "model.toml").pressure)
     index = PressureIndex(weights)
     scores = {
-        "anger": probability(weights.calm_mean + weights.calm_deviation),
-        "distress": 0.0,
+        "anger": probability(weights.calm_anger_mean + weights.calm_anger_deviation),
+        "distress": probability(weights.calm_distress_mean + weights.calm_distress_deviation),
         "arousal": probability(weights.calm_arousal_mean + weights.calm_arousal_deviation),
         "valence": probability(weights.calm_valence_mean - weights.calm_valence_deviation),
     }

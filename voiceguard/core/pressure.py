@@ -8,8 +8,8 @@ to, so that the two can never be mixed up.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Final
 
 from voiceguard.core.errors import ModelError
@@ -24,7 +24,8 @@ PROBABILITY_FLOOR: Final = 0.001
 
 _POSITIVE: Final = frozenset(
     {
-        "calm_deviation",
+        "calm_anger_deviation",
+        "calm_distress_deviation",
         "calm_arousal_deviation",
         "calm_valence_deviation",
         "deviation_cap",
@@ -35,58 +36,75 @@ _POSITIVE: Final = frozenset(
     }
 )
 _NOT_NEGATIVE: Final = frozenset(
-    {
-        "absolute",
-        "relative",
-        "arousal",
-        "valence",
-        "level",
-        "level_cap_db",
-        "baseline_cap",
-    }
+    {"absolute", "relative", "arousal", "valence", "level", "level_cap_db", "baseline_cap"}
 )
 
 PRESSURED_EVIDENCE: Final = 0.5
 """A hop with this much evidence is no longer taken into a speaker's baseline."""
 
 LEADING_RATIO: Final = 1.5
-"""How many times the other a score must be to name the reason of a handoff."""
+"""How many times the other an evidence must be to name the reason of a handoff."""
+
+Constants = Mapping[str, float | Mapping[str, float]]
+"""The `[pressure]` table of a manifest: numbers, and a table for each of `REQUIRED_SCORES`."""
+
+
+@dataclass(frozen=True, slots=True)
+class KindWeights:
+    """How much each term of a hop says for one kind of pressure: anger, or distress."""
+
+    bias: float
+    """Log-odds of the evidence when every term is 0."""
+    absolute: float
+    """Weight of the hop's own log-odds of this kind."""
+    relative: float
+    """Weight of their deviation from the speaker's baseline."""
+    arousal: float
+    """Weight of the same for arousal, upward: a livelier voice than this speaker's own."""
+    valence: float
+    """Weight of the same for valence, downward: a less pleasant one. Cheer takes away."""
+    level: float
+    """Weight, for each decibel above the baseline, of a voice wholly of this kind."""
+
+    def evidence(self, terms: EvidenceTerms) -> float:
+        """Return the evidence of one hop for this kind, 0 to 1."""
+        return _sigmoid(
+            self.bias
+            + self.absolute * terms.absolute
+            + self.relative * terms.relative
+            + self.arousal * terms.arousal
+            - self.valence * terms.valence
+            + self.level * terms.level
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class EvidenceWeights:
     """Constants of the index, fitted together with the model.
 
-    Log-odds are natural logarithms; `deviation` is in standard deviations of
+    Log-odds are natural logarithms; deviations are in standard deviations of
     the speaker's own baseline; levels are in decibels.
     """
 
-    bias: float
-    """Log-odds of pressure when every term is 0."""
-    absolute: float
-    """Weight of the hop's own log-odds."""
-    relative: float
-    """Weight of the deviation of the log-odds from the speaker's baseline."""
-    arousal: float
-    """Weight of the same for arousal, upward: a livelier voice than this speaker's own."""
-    valence: float
-    """Weight of the same for valence, downward: a less pleasant one. Cheer takes away."""
+    anger: KindWeights
+    distress: KindWeights
     deviation_cap: float
     """Deviations are clipped to plus and minus this."""
-    level: float
-    """Weight, for each decibel above the baseline, of a voice wholly angry or distressed."""
     level_cap_db: float
     """Rises in level are clipped to this."""
     baseline_s: float
     """Scored speech after which there is a baseline."""
     settled_s: float
     """Calm speech that the baseline is taken from; then it stays. At least `baseline_s`."""
-    calm_mean: float
+    calm_anger_mean: float
     """Mean log-odds of calm speech over many speakers, to which a baseline is shrunk."""
-    calm_deviation: float
+    calm_anger_deviation: float
     """Standard deviation of the same."""
+    calm_distress_mean: float
+    """The same two of distress."""
+    calm_distress_deviation: float
     calm_arousal_mean: float
-    """The same two of arousal, in log-odds."""
+    """Of arousal."""
     calm_arousal_deviation: float
     calm_valence_mean: float
     """And of valence."""
@@ -104,57 +122,76 @@ class EvidenceWeights:
     """Time constant of smoothing downward, in seconds of speech."""
 
     @classmethod
-    def from_mapping(cls, values: Mapping[str, float]) -> EvidenceWeights:
+    def from_mapping(cls, values: Constants) -> EvidenceWeights:
         """Read the `[pressure]` table of a model's manifest.
 
         Raises:
             ModelError: when a constant is missing, unknown or out of range.
         """
-        names = {field.name for field in fields(cls)}
-        if set(values) != names:
-            missing, unknown = sorted(names - set(values)), sorted(set(values) - names)
-            message = f"[pressure] in the manifest: missing {missing}, unknown {unknown}"
+        kinds = {}
+        for kind in REQUIRED_SCORES:
+            own = values.get(kind, {})
+            kinds[kind] = KindWeights(**_numbers(own, KindWeights, f"pressure.{kind}"))
+        numbers = _numbers(values, cls, "pressure", REQUIRED_SCORES)
+        weights = cls(**kinds, **numbers)
+        if weights.settled_s < weights.baseline_s:
+            message = f"[pressure] in the manifest: settled_s = {weights.settled_s} is out of range"
             raise ModelError(message)
-        weights = cls(**{name: float(value) for name, value in values.items()})
-        weights._check()
         return weights
 
-    def _check(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            good = math.isfinite(value)
-            good = good and not (field.name in _POSITIVE and value <= 0)
-            good = good and not (field.name in _NOT_NEGATIVE and value < 0)
-            good = good and not (field.name == "settled_s" and value < self.baseline_s)
-            if not good:
-                message = f"[pressure] in the manifest: {field.name} = {value} is out of range"
-                raise ModelError(message)
+    def moved(self, log_odds: float) -> EvidenceWeights:
+        """Return these constants with both biases raised by so much."""
+        return replace(
+            self,
+            anger=replace(self.anger, bias=round(self.anger.bias + log_odds, 4)),
+            distress=replace(self.distress, bias=round(self.distress.bias + log_odds, 4)),
+        )
 
     def absolute_evidence(self, scores: Mapping[str, float]) -> float:
         """Return the evidence of one hop, 0 to 1, knowing nothing of its speaker."""
-        return _sigmoid(self.bias + self.absolute * _log_odds(_pressure(scores)))
-
-    def evidence(self, terms: EvidenceTerms) -> float:
-        """Return the evidence of one hop, 0 to 1, against its speaker's baseline."""
-        return _sigmoid(
-            self.bias
-            + self.absolute * terms.absolute
-            + self.relative * terms.relative
-            + self.arousal * terms.arousal
-            - self.valence * terms.valence
-            + self.level * terms.level
+        return max(
+            kind.evidence(EvidenceTerms(_log_odds(scores[name]), 0.0, 0.0, 0.0, 0.0))
+            for name, kind in (("anger", self.anger), ("distress", self.distress))
         )
+
+    def smooth(self, smoothed: float, evidence: float, confidence: float) -> float:
+        """Move `smoothed` toward `evidence`: a first-order low-pass over speech time."""
+        time_constant_s = self.rise_s if evidence > smoothed else self.fall_s
+        step = 1.0 - math.exp(-HOP_S * confidence / time_constant_s)
+        return smoothed + step * (evidence - smoothed)
+
+
+def _numbers(
+    values: object, of: type[KindWeights | EvidenceWeights], path: str, besides: Sequence[str] = ()
+) -> dict[str, float]:
+    """Return the constants of the dataclass `of`, but for the tables `besides` in it."""
+    names = {field.name for field in fields(of)}
+    given = dict(values) if isinstance(values, Mapping) else {}
+    if set(given) != names:
+        missing, unknown = sorted(names - set(given)), sorted(set(given) - names)
+        message = f"[{path}] in the manifest: missing {missing}, unknown {unknown}"
+        raise ModelError(message)
+    numbers = {}
+    for name in sorted(names - set(besides)):
+        value = given[name]
+        good = isinstance(value, int | float) and math.isfinite(value)
+        good = good and not (name in _POSITIVE and value <= 0)
+        good = good and not (name in _NOT_NEGATIVE and value < 0)
+        if not good:
+            raise ModelError(f"[{path}] in the manifest: {name} = {value} is out of range")
+        numbers[name] = float(value)
+    return numbers
 
 
 @dataclass(frozen=True, slots=True)
 class EvidenceTerms:
-    """What the log-odds of a hop's evidence are a weighted sum of.
+    """What the log-odds of a hop's evidence for one kind are a weighted sum of.
 
     All but `absolute` are 0 until the baseline is ready.
     """
 
     absolute: float
-    """Log-odds of anger or distress in this hop."""
+    """Log-odds of this kind in the hop."""
     relative: float
     """Their deviation from the speaker's baseline, in standard deviations, clipped."""
     arousal: float
@@ -162,7 +199,16 @@ class EvidenceTerms:
     valence: float
     """The same of valence; 0 from a model without it."""
     level: float
-    """Rise in level, in decibels, clipped, times the probability of anger or distress."""
+    """Rise in level, in decibels, clipped, times the probability of this kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class KindReading:
+    """What one hop says of one kind of pressure."""
+
+    evidence: float
+    """This hop alone, 0 to 1, before smoothing."""
+    terms: EvidenceTerms
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,15 +217,24 @@ class PressureReading:
 
     pressure_index: float
     """0 to 100."""
-    evidence: float
-    """This hop alone, 0 to 1, before smoothing."""
-    terms: EvidenceTerms
+    anger: KindReading
+    distress: KindReading
     baseline_ready: bool
 
     @property
+    def leading(self) -> KindReading:
+        """The kind that this hop says more of."""
+        return self.distress if self.distress.evidence > self.anger.evidence else self.anger
+
+    @property
+    def evidence(self) -> float:
+        """This hop alone, 0 to 1, before smoothing: the larger of the two."""
+        return self.leading.evidence
+
+    @property
     def baseline_deviation(self) -> float:
-        """Distance of the hop from the speaker's own baseline, in standard deviations."""
-        return self.terms.relative
+        """Distance of the leading kind from the speaker's baseline, in standard deviations."""
+        return self.leading.terms.relative
 
 
 class PressureIndex:
@@ -188,14 +243,13 @@ class PressureIndex:
     def __init__(self, weights: EvidenceWeights) -> None:
         self._weights = weights
         self._baseline = _Baseline(weights)
-        self._smoothed = 0.0
         self._anger = 0.0
         self._distress = 0.0
 
     @property
     def pressure_index(self) -> float:
         """The index now, 0 to 100."""
-        return 100.0 * self._smoothed
+        return 100.0 * max(self._anger, self._distress)
 
     @property
     def baseline_ready(self) -> bool:
@@ -212,28 +266,22 @@ class PressureIndex:
             level_db: level of the hop, in dB relative to full scale.
             confidence: 0 to 1; how far to believe this hop.
         """
-        ready = self._baseline.ready
-        terms = self._baseline.compare(scores, level_db)
-        evidence = self._weights.evidence(terms)
-        self._baseline.receive(scores, level_db, evidence)
-        self._smoothed = self._smooth(self._smoothed, evidence, confidence)
-        self._anger = self._smooth(self._anger, scores["anger"], confidence)
-        self._distress = self._smooth(self._distress, scores["distress"], confidence)
-        return PressureReading(self.pressure_index, evidence, terms, ready)
+        weights, ready = self._weights, self._baseline.ready
+        anger_terms, distress_terms = self._baseline.compare(scores, level_db)
+        anger = KindReading(weights.anger.evidence(anger_terms), anger_terms)
+        distress = KindReading(weights.distress.evidence(distress_terms), distress_terms)
+        self._baseline.receive(scores, level_db, max(anger.evidence, distress.evidence))
+        self._anger = weights.smooth(self._anger, anger.evidence, confidence)
+        self._distress = weights.smooth(self._distress, distress.evidence, confidence)
+        return PressureReading(self.pressure_index, anger, distress, ready)
 
     def leading_reason(self) -> HandoffReason:
-        """Return which of the scores carries the pressure now."""
+        """Return which of the two evidences carries the pressure now."""
         if self._anger >= LEADING_RATIO * self._distress:
             return HandoffReason.ANGER
         if self._distress >= LEADING_RATIO * self._anger:
             return HandoffReason.DISTRESS
         return HandoffReason.PRESSURE
-
-    def _smooth(self, smoothed: float, value: float, confidence: float) -> float:
-        """Move `smoothed` toward `value`: a first-order low-pass over speech time."""
-        time_constant_s = self._weights.rise_s if value > smoothed else self._weights.fall_s
-        step = 1.0 - math.exp(-HOP_S * confidence / time_constant_s)
-        return smoothed + step * (value - smoothed)
 
 
 class _Baseline:
@@ -242,7 +290,10 @@ class _Baseline:
     def __init__(self, weights: EvidenceWeights) -> None:
         self._weights = weights
         self._hops = 0
-        self._log_odds = _Usual(weights, weights.calm_mean, weights.calm_deviation)
+        self._anger = _Usual(weights, weights.calm_anger_mean, weights.calm_anger_deviation)
+        self._distress = _Usual(
+            weights, weights.calm_distress_mean, weights.calm_distress_deviation
+        )
         self._arousal = _Usual(weights, weights.calm_arousal_mean, weights.calm_arousal_deviation)
         self._unpleasant = _Usual(
             weights, -weights.calm_valence_mean, weights.calm_valence_deviation
@@ -264,27 +315,32 @@ class _Baseline:
             return
         self._hops += 1
         self._level_sum_db += level_db
-        self._log_odds.receive(_log_odds(_pressure(scores)))
+        self._anger.receive(_log_odds(scores["anger"]))
+        self._distress.receive(_log_odds(scores["distress"]))
         if "arousal" in scores:
             self._arousal.receive(_log_odds(scores["arousal"]))
         if "valence" in scores:
             self._unpleasant.receive(-_log_odds(scores["valence"]))
 
-    def compare(self, scores: Mapping[str, float], level_db: float) -> EvidenceTerms:
-        """Return the terms of a hop that has not been received yet."""
-        pressure = _pressure(scores)
-        log_odds = _log_odds(pressure)
-        if not self.ready:
-            return EvidenceTerms(log_odds, 0.0, 0.0, 0.0, 0.0)
-        arousal = valence = 0.0
-        if "arousal" in scores:
-            arousal = self._arousal.deviation(_log_odds(scores["arousal"]))
-        if "valence" in scores:
-            valence = -self._unpleasant.deviation(-_log_odds(scores["valence"]))
-        rise_db = level_db - self._level_sum_db / self._hops
-        rise_db = max(0.0, min(rise_db, self._weights.level_cap_db))
-        relative = self._log_odds.deviation(log_odds)
-        return EvidenceTerms(log_odds, relative, arousal, valence, rise_db * pressure)
+    def compare(
+        self, scores: Mapping[str, float], level_db: float
+    ) -> tuple[EvidenceTerms, EvidenceTerms]:
+        """Return the terms of a hop that has not been received yet: of anger, of distress."""
+        arousal = valence = rise_db = 0.0
+        if self.ready:
+            if "arousal" in scores:
+                arousal = self._arousal.deviation(_log_odds(scores["arousal"]))
+            if "valence" in scores:
+                valence = -self._unpleasant.deviation(-_log_odds(scores["valence"]))
+            rise_db = level_db - self._level_sum_db / self._hops
+            rise_db = max(0.0, min(rise_db, self._weights.level_cap_db))
+
+        def terms(score: float, usual: _Usual) -> EvidenceTerms:
+            log_odds = _log_odds(score)
+            relative = usual.deviation(log_odds) if self.ready else 0.0
+            return EvidenceTerms(log_odds, relative, arousal, valence, rise_db * score)
+
+        return terms(scores["anger"], self._anger), terms(scores["distress"], self._distress)
 
 
 class _Usual:
@@ -300,30 +356,29 @@ class _Usual:
         self._many_mean = mean
         self._many_deviation = deviation
         self._count = 0
-        self._mean = 0.0
+        self._own_mean = 0.0
         self._squares = 0.0
+        self._mean = mean
+        self._deviation = deviation
 
     def receive(self, value: float) -> None:
         """Take one more value (Welford 1962: the sum of squares about the running mean)."""
         self._count += 1
-        before = value - self._mean
-        self._mean += before / self._count
-        self._squares += before * (value - self._mean)
+        before = value - self._own_mean
+        self._own_mean += before / self._count
+        self._squares += before * (value - self._own_mean)
+        many = self._weights.calm_s / HOP_S
+        total = self._count + many
+        shrunk = (self._count * self._own_mean + many * self._many_mean) / total
+        highest = self._many_mean + self._weights.baseline_cap * self._many_deviation
+        self._mean = min(shrunk, highest)
+        pooled = math.sqrt((self._squares + many * self._many_deviation**2) / total)
+        self._deviation = max(pooled, self._many_deviation / 2.0)
 
     def deviation(self, value: float) -> float:
         """Return how far `value` is from the mean, in standard deviations, clipped."""
-        weights, many = self._weights, self._weights.calm_s / HOP_S
-        mean = (self._count * self._mean + many * self._many_mean) / (self._count + many)
-        highest = self._many_mean + weights.baseline_cap * self._many_deviation
-        pooled = self._squares + many * self._many_deviation**2
-        deviation = max(math.sqrt(pooled / (self._count + many)), self._many_deviation / 2.0)
-        cap = weights.deviation_cap
-        return max(-cap, min((value - min(mean, highest)) / deviation, cap))
-
-
-def _pressure(scores: Mapping[str, float]) -> float:
-    """Return the probability of anger or distress, taken as independent (noisy-or)."""
-    return 1.0 - (1.0 - scores["anger"]) * (1.0 - scores["distress"])
+        cap = self._weights.deviation_cap
+        return max(-cap, min((value - self._mean) / self._deviation, cap))
 
 
 def _log_odds(probability: float) -> float:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from voiceguard.core.errors import ModelError
-from voiceguard.core.pressure import REQUIRED_SCORES
+from voiceguard.core.pressure import REQUIRED_SCORES, Constants
 from voiceguard.core.units import HOP_SAMPLES, SAMPLE_RATE_HZ
 from voiceguard.engine.fields import Table
 
@@ -129,7 +129,7 @@ class ModelManifest:
     inputs: Mapping[str, TensorSpec]
     output_tensors: Mapping[str, TensorSpec]
     calibration: CalibrationRecord
-    pressure: Mapping[str, float]
+    pressure: Constants
     """Constants of the pressure index, for `EvidenceWeights.from_mapping`."""
     pressure_fitted_on: str
     training: TrainingRecord
@@ -203,7 +203,7 @@ def _manifest(root: Table) -> ModelManifest:
         inputs=inputs,
         output_tensors=output_tensors,
         calibration=calibration,
-        pressure=_numbers(pressure),
+        pressure=_pressure(pressure),
         pressure_fitted_on=pressure_fitted_on,
         training=_training(root.table("training")),
         base=_base(root.table("base")) if root.has("base") else None,
@@ -336,6 +336,12 @@ def _parameter(table: Table, name: str) -> object:
         if not _is_number(item):
             table.refuse(name, f"{item!r} is not a finite number")
     return value
+
+
+def _pressure(table: Table) -> Constants:
+    """Take the constants: a table for each kind of pressure, and numbers."""
+    kinds = {kind: _numbers(table.table(kind)) for kind in REQUIRED_SCORES}
+    return {**kinds, **_numbers(table)}
 
 
 def _numbers(table: Table) -> dict[str, float]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,20 +36,27 @@ _ANGRY_DB: Final = -20.0
 _STEP_DB: Final = 3.0
 """Rise in level that adds 1 to the log-odds of anger."""
 
-_PRESSURE: Final[Mapping[str, object]] = {
-    "fitted_on": "nothing: chosen for tests",
+_KIND: Final = {
     "bias": 0.0,
     "absolute": 1.0,
     "relative": 0.3,
     "arousal": 0.0,
     "valence": 0.0,
-    "deviation_cap": 4.0,
     "level": 0.05,
+}
+
+_PRESSURE: Final[Mapping[str, object]] = {
+    "fitted_on": "nothing: chosen for tests",
+    "anger": _KIND,
+    "distress": _KIND,
+    "deviation_cap": 4.0,
     "level_cap_db": 12.0,
     "baseline_s": 4.0,
     "settled_s": 4.0,
-    "calm_mean": -2.0,
-    "calm_deviation": 1.0,
+    "calm_anger_mean": -2.0,
+    "calm_anger_deviation": 1.0,
+    "calm_distress_mean": -2.0,
+    "calm_distress_deviation": 1.0,
     "calm_arousal_mean": 0.0,
     "calm_arousal_deviation": 1.0,
     "calm_valence_mean": 0.0,
@@ -215,7 +223,7 @@ def _manifest(name: str, content: bytes) -> dict[str, Any]:
             "fitted_on": "nothing: made for tests",
             "expected_calibration_error": {"anger": 0.5},
         },
-        "pressure": dict(_PRESSURE),
+        "pressure": deepcopy(_PRESSURE),
         "training": {
             "command": "voiceguard.engine.testing.create_model",
             "seed": 0,

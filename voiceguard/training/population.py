@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voiceguard.core.pressure import PROBABILITY_FLOOR, EvidenceWeights
-from voiceguard.training.calibrate import log_odds, pressure_of
-from voiceguard.training.targets import OUTPUTS
+from voiceguard.training.calibrate import log_odds
 
 _LEAST_DEVIATION: Final = 0.1
 
@@ -22,12 +21,13 @@ def with_calm_population(weights: EvidenceWeights, calm: NDArray[np.float64]) ->
         weights: constants, of which no others change.
         calm: scores of hops, (hops, 4), in the order of `OUTPUTS`.
     """
-    pressure = pressure_of(calm)
-    arousal, valence = (calm[:, OUTPUTS.index(name)] for name in ("arousal", "valence"))
+    anger, distress, arousal, valence = calm.T
     return replace(
         weights,
-        calm_mean=_mean(pressure),
-        calm_deviation=_deviation(pressure),
+        calm_anger_mean=_mean(anger),
+        calm_anger_deviation=_deviation(anger),
+        calm_distress_mean=_mean(distress),
+        calm_distress_deviation=_deviation(distress),
         calm_arousal_mean=_mean(arousal),
         calm_arousal_deviation=_deviation(arousal),
         calm_valence_mean=_mean(valence),

@@ -51,8 +51,10 @@ class Report:
             "sides of one"
         )
         yield from comparison(self.before, self.after, self.wish)
+        old, new = self.base.weights, self.adaptation.weights
         yield (
-            f"bias of the index {self.base.weights.bias:g} -> {self.adaptation.weights.bias:g}, "
+            f"bias of anger {old.anger.bias:g} -> {new.anger.bias:g}, of distress "
+            f"{old.distress.bias:g} -> {new.distress.bias:g}, "
             f"for false alarms in at most {100 * self.wish.false_alarm_share:g} % of clips"
         )
 

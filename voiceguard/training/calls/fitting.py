@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
-from typing import Final
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from voiceguard.core.policy import Policy
-from voiceguard.core.pressure import EvidenceWeights, PressureReading
+from voiceguard.core.pressure import REQUIRED_SCORES, EvidenceTerms, EvidenceWeights, KindWeights
 from voiceguard.training.calibrate import sigmoid
-from voiceguard.training.calls.rates import Outcome, outcome_of, rates_at
-from voiceguard.training.calls.replay import trace_of
+from voiceguard.training.calls.rates import Outcome, false_handoffs_per_hour, outcome_of
+from voiceguard.training.calls.replay import Trace, trace_of
 from voiceguard.training.calls.scoring import ScoredCall
+from voiceguard.training.calls.script import PRESSURED
 from voiceguard.training.calls.simulate import UNFITTED, default_policy
 from voiceguard.training.examples import TrainingDataError
 from voiceguard.training.population import with_calm_population
 
 MOST_FALSE_PER_HOUR: Final = 0.5
-"""False handoffs that the bias may cost, of call time without pressure."""
+"""False handoffs that the biases may cost together, of call time without pressure."""
 FOLDS: Final = 4
 """Of speakers, in cross-validation."""
 
+_EMOTION_OF: Final = dict(zip(REQUIRED_SCORES, PRESSURED, strict=True))
+"""What a call becomes that each kind of evidence is learnt from."""
 _UNSETTLED_HOPS: Final = 2
 """Hops after onset that are not learnt from: the model's window still holds calm speech."""
 _PENALTY: Final = 1e-3
@@ -34,47 +37,36 @@ _LEAST_ABSOLUTE: Final = 0.2
 """An index that knew deviations only would miss who is angry from the first word."""
 _STEEPEST: Final = 3.0
 _BIASES: Final = (-12.0, 4.0)
+_MOVES: Final = (-3.0, 3.0)
 _BISECTIONS: Final = 10
 
 
 def fit_evidence(calls: Sequence[ScoredCall], policy: Policy | None = None) -> EvidenceWeights:
     """Fit the constants of the evidence to the hops of scored calls.
 
-    Weights: a logistic regression, calm hops and pressured ones counting alike as
-    a whole, none of the weights negative, on the terms that `PressureIndex` itself
-    computes. Bias: the highest at which `policy` (None: the default one) hands off
-    in vain no more often than `MOST_FALSE_PER_HOUR`.
+    Weights, for anger and for distress apart: a logistic regression, calm hops and
+    those under this pressure counting alike as a whole, none of the weights negative,
+    on the terms that `PressureIndex` itself computes. Biases: each the highest at which
+    its kind alone costs half of `MOST_FALSE_PER_HOUR` under `policy` (None: the default
+    one); then both are moved alike, as far as they may cost all of it together. A kind
+    that no call becomes keeps the weights of `UNFITTED`.
 
     Raises:
         TrainingDataError: the calls hold no calm speech, or none under pressure.
     """
+    judged_by = policy or default_policy()
     calm = np.concatenate([call.scores[: call.onset_hop] for call in calls])
-    weights = with_calm_population(UNFITTED, calm)
-    terms, pressured = _hops(calls, weights)
-    if not 0 < pressured.sum() < len(pressured):
+    if not len(calm) or not any(call.pressured.any() for call in calls):
         raise TrainingDataError("calls with and without pressure are needed; simulate more")
-    balance = np.where(pressured == 1.0, 0.5 / pressured.mean(), 0.5 / (1.0 - pressured.mean()))
-
-    def loss(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        z = theta[0] + terms @ theta[1:]
-        error = balance * (sigmoid(z) - pressured) / len(z)
-        value = float(np.mean(balance * (np.logaddexp(0.0, z) - pressured * z)))
-        gradient = np.array([error.sum(), *(error @ terms)])
-        gradient[1:] += 2.0 * _PENALTY * theta[1:]
-        return value + _PENALTY * float(theta[1:] @ theta[1:]), gradient
-
-    free, most_level = (0.0, _STEEPEST), _MOST_FROM_LEVEL / weights.level_cap_db
-    bounds = [(None, None), (_LEAST_ABSOLUTE, _STEEPEST), free, free, free, (0.0, most_level)]
-    found = minimize(loss, np.zeros(len(bounds)), jac=True, method="L-BFGS-B", bounds=bounds).x
-    fitted = replace(
-        weights,
-        absolute=round(float(found[1]), 4),
-        relative=round(float(found[2]), 4),
-        arousal=round(float(found[3]), 4),
-        valence=round(float(found[4]), 4),
-        level=round(float(found[5]), 5),
-    )
-    return _with_bias(calls, fitted, policy or default_policy())
+    weights = with_calm_population(UNFITTED, calm)
+    traces = [trace_of(call, weights) for call in calls]
+    until_onset = [_until_onset(call) for call in calls]
+    kinds = {}
+    for kind in REQUIRED_SCORES:
+        rows = [_rows(trace, kind) for trace in traces]
+        fitted = _with_weights(getattr(weights, kind), weights, _hops(calls, rows, kind))
+        kinds[kind] = _with_bias(fitted, weights, until_onset, rows, judged_by)
+    return _moved(replace(weights, **kinds), until_onset, judged_by)
 
 
 def cross_validate(calls: Sequence[ScoredCall], policy: Policy | None = None) -> list[Outcome]:
@@ -99,45 +91,131 @@ def cross_validate(calls: Sequence[ScoredCall], policy: Policy | None = None) ->
     return outcomes
 
 
+@dataclass(frozen=True, slots=True)
+class _Hops:
+    """What one kind is learnt from."""
+
+    terms: NDArray[np.float64]
+    """(hops, 5), each so that it rises with pressure."""
+    pressured: NDArray[np.float64]
+    """(hops,), 0 or 1."""
+
+
+def _until_onset(call: ScoredCall) -> ScoredCall:
+    """Return what a call was before any pressure, which is all that can be in vain."""
+    calm = slice(0, call.onset_hop)
+    return replace(
+        call,
+        end_samples=call.end_samples[calm],
+        scores=call.scores[calm],
+        levels_db=call.levels_db[calm],
+        confidences=call.confidences[calm],
+        pressured=call.pressured[calm],
+    )
+
+
+def _rows(trace: Trace, kind: str) -> NDArray[np.float64]:
+    """Return the terms of each hop for one kind, (hops, 5), each so that it rises with it."""
+
+    def row(terms: EvidenceTerms) -> tuple[float, ...]:
+        return terms.absolute, terms.relative, terms.arousal, -terms.valence, terms.level
+
+    return np.array([row(getattr(one, kind).terms) for one in trace.readings]).reshape(-1, 5)
+
+
+def _hops(calls: Sequence[ScoredCall], rows: Sequence[NDArray[np.float64]], kind: str) -> _Hops:
+    """Return the calm hops of all calls, and those of `kind` that are settled."""
+    terms, labels = [], []
+    for call, own in zip(calls, rows, strict=True):
+        terms.append(own[: call.onset_hop])
+        labels.append(np.zeros(len(terms[-1])))
+        if call.onset_hop is not None and call.emotion == _EMOTION_OF[kind]:
+            settled = slice(call.onset_hop + _UNSETTLED_HOPS, None)
+            terms.append(own[settled][call.pressured[settled]])
+            labels.append(np.ones(len(terms[-1])))
+    return _Hops(np.concatenate(terms), np.concatenate(labels))
+
+
+def _with_weights(start: KindWeights, weights: EvidenceWeights, hops: _Hops) -> KindWeights:
+    """Return the weights of one kind, by logistic regression; `start` where it never occurs."""
+    terms, pressured = hops.terms, hops.pressured
+    if not pressured.any():
+        return start
+    balance = np.where(pressured == 1.0, 0.5 / pressured.mean(), 0.5 / (1.0 - pressured.mean()))
+
+    def loss(theta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        z = theta[0] + terms @ theta[1:]
+        error = balance * (sigmoid(z) - pressured) / len(z)
+        value = float(np.mean(balance * (np.logaddexp(0.0, z) - pressured * z)))
+        gradient = np.array([error.sum(), *(error @ terms)])
+        gradient[1:] += 2.0 * _PENALTY * theta[1:]
+        return value + _PENALTY * float(theta[1:] @ theta[1:]), gradient
+
+    free, most_level = (0.0, _STEEPEST), _MOST_FROM_LEVEL / weights.level_cap_db
+    bounds = [(None, None), (_LEAST_ABSOLUTE, _STEEPEST), free, free, free, (0.0, most_level)]
+    found = minimize(loss, np.zeros(len(bounds)), jac=True, method="L-BFGS-B", bounds=bounds).x
+    bias, absolute, relative, arousal, valence = (round(float(one), 4) for one in found[:5])
+    return KindWeights(bias, absolute, relative, arousal, valence, round(float(found[5]), 5))
+
+
 def _with_bias(
-    calls: Sequence[ScoredCall], weights: EvidenceWeights, policy: Policy
-) -> EvidenceWeights:
-    """Return the highest bias that keeps false handoffs as rare as they must be, by bisection.
+    kind: KindWeights,
+    weights: EvidenceWeights,
+    calls: Sequence[ScoredCall],
+    rows: Sequence[NDArray[np.float64]],
+    policy: Policy,
+) -> KindWeights:
+    """Return the highest bias at which this kind alone costs its half of false handoffs.
 
     The regression's own bias supposes that half of all speech is pressured; of real
     calls very little is, and what matters is how often somebody is called in vain.
+    `rows` are terms against baselines that were learnt without this bias: near enough to
+    tell the kinds' shares, and far quicker.
     """
-    low, high = _BIASES
+    slopes = np.array([kind.absolute, kind.relative, kind.arousal, kind.valence, kind.level])
+    log_odds = [own[: len(call.scores)] @ slopes for call, own in zip(calls, rows, strict=True)]
+
+    def is_rare(bias: float) -> bool:
+        indices = [
+            _smoothed(sigmoid(own + bias), call.confidences, weights)
+            for call, own in zip(calls, log_odds, strict=True)
+        ]
+        return false_handoffs_per_hour(calls, indices, policy) <= MOST_FALSE_PER_HOUR / 2.0
+
+    return replace(kind, bias=round(_highest(is_rare, *_BIASES), 4))
+
+
+def _smoothed(
+    evidence: NDArray[np.float64], confidences: NDArray[np.float64], weights: EvidenceWeights
+) -> NDArray[np.float64]:
+    """Return the index that evidence of one kind alone makes, (hops,)."""
+    smoothed, indices = 0.0, []
+    for one, confidence in zip(evidence.tolist(), confidences.tolist(), strict=True):
+        smoothed = weights.smooth(smoothed, one, confidence)
+        indices.append(100.0 * smoothed)
+    return np.array(indices, np.float64)
+
+
+def _moved(
+    weights: EvidenceWeights, calls: Sequence[ScoredCall], policy: Policy
+) -> EvidenceWeights:
+    """Return both biases moved alike, as high as all false handoffs together allow."""
+
+    def is_rare(move: float) -> bool:
+        indices = [trace_of(call, weights.moved(move)).indices for call in calls]
+        return false_handoffs_per_hour(calls, indices, policy) <= MOST_FALSE_PER_HOUR
+
+    return weights.moved(_highest(is_rare, *_MOVES))
+
+
+def _highest(is_rare: Callable[[float], bool], low: float, high: float) -> float:
+    """Return the highest value between the two that is still rare, by bisection."""
     for _ in range(_BISECTIONS):
-        bias = (low + high) / 2.0
-        rates = rates_at(calls, replace(weights, bias=bias), policy)
-        if rates.false_handoffs_per_hour <= MOST_FALSE_PER_HOUR:
-            low = bias
-        else:
-            high = bias
-    return replace(weights, bias=round(low, 4))
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if is_rare(middle) else (low, middle)
+    return low
 
 
-def _hops(
-    calls: Sequence[ScoredCall], weights: EvidenceWeights
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the terms of each settled hop, (hops, 5), and 1 where it is pressured."""
-    terms, labels = [], []
-    for call in calls:
-        rows = np.array([_row(one) for one in trace_of(call, weights).readings]).reshape(-1, 5)
-        onset = len(rows) if call.onset_hop is None else call.onset_hop
-        settled = rows[onset + _UNSETTLED_HOPS :]
-        terms += [rows[:onset], settled]
-        labels += [np.zeros(onset), np.ones(len(settled))]
-    return np.concatenate(terms), np.concatenate(labels)
-
-
-def _row(reading: PressureReading) -> tuple[float, float, float, float, float]:
-    """Return the terms so that each rises with pressure."""
-    terms = reading.terms
-    return terms.absolute, terms.relative, terms.arousal, -terms.valence, terms.level
-
-
-def describe(weights: EvidenceWeights) -> dict[str, float]:
+def describe(weights: EvidenceWeights) -> dict[str, Any]:
     """Return the constants as the manifest's `[pressure]` table holds them."""
-    return {name: float(value) for name, value in asdict(weights).items()}
+    return asdict(weights)

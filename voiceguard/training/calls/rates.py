@@ -59,7 +59,6 @@ def outcome_of(call: ScoredCall, indices: NDArray[np.float64], policy: Policy) -
     decisions = decide(call, indices, policy)
     hops = len(call.end_samples)
     onset = hops if call.onset_hop is None else call.onset_hop
-    calm_samples = call.length_samples if call.onset_sample is None else call.onset_sample
     after = next((hop for hop in decisions.handoffs if hop >= onset), None)
     time_s = None
     if after is not None and call.onset_sample is not None:
@@ -67,7 +66,7 @@ def outcome_of(call: ScoredCall, indices: NDArray[np.float64], policy: Policy) -
     return Outcome(
         speaker=call.speaker,
         emotion=call.emotion,
-        calm_s=calm_samples / SAMPLE_RATE_HZ,
+        calm_s=call.calm_s,
         calm_speech_s=onset * HOP_S,
         false_handoffs=sum(hop < onset for hop in decisions.handoffs),
         false_flags=int(decisions.flag is not None and decisions.flag < onset),
@@ -131,6 +130,24 @@ def rates_of(outcomes: Sequence[Outcome], emotion: str | None = None) -> Rates:
 def rates_at(calls: Sequence[ScoredCall], weights: EvidenceWeights, policy: Policy) -> Rates:
     """Return what `policy` makes of `calls` under these constants of the index."""
     return rates_of([outcome_of(call, trace_of(call, weights).indices, policy) for call in calls])
+
+
+def false_handoffs_per_hour(
+    calls: Sequence[ScoredCall], indices: Sequence[NDArray[np.float64]], policy: Policy
+) -> float:
+    """Return false handoffs an hour of call time before onset; `indices` are of each call.
+
+    The same as in `Rates`, without looking at calls whose index reaches no handoff.
+    """
+    handoff = policy.alerts.get(policy.handoff_level) if policy.handoff_level else None
+    threshold = np.inf if handoff is None else handoff.raise_threshold
+    reaching = [
+        (call, own)
+        for call, own in zip(calls, indices, strict=True)
+        if own.max(initial=0.0) >= threshold
+    ]
+    false = sum(outcome_of(call, own, policy).false_handoffs for call, own in reaching)
+    return _ratio(false, sum(call.calm_s for call in calls) / 3600.0)
 
 
 def _waits_s(outcomes: Sequence[Outcome], emotion: str | None) -> NDArray[np.float64]:

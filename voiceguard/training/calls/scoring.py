@@ -23,7 +23,7 @@ from voiceguard.engine.local import LocalCall
 from voiceguard.engine.scoring import HopModel
 from voiceguard.training.augment import Chances, Line, Sounds
 from voiceguard.training.calls.rendering import render
-from voiceguard.training.calls.script import CallScript, CallSounds, Voice, write_script
+from voiceguard.training.calls.script import PRESSURED, CallScript, CallSounds, Voice, write_script
 from voiceguard.training.export import Runner
 from voiceguard.training.targets import OUTPUTS
 
@@ -51,6 +51,8 @@ class ScoredCall:
     """(hops,), relative to full scale."""
     confidences: NDArray[np.float64]
     """(hops,), 0 to 1, warm-up included."""
+    pressured: NDArray[np.bool_]
+    """(hops,): whether the clip that a hop ends in is of the pressure: what a judge should say."""
     pcm: NDArray[np.int16] | None = None
     """(hops, HOP_SAMPLES) where it was asked for."""
 
@@ -60,6 +62,12 @@ class ScoredCall:
         if self.onset_sample is None:
             return None
         return int(np.searchsorted(self.end_samples, self.onset_sample, side="right"))
+
+    @property
+    def calm_s(self) -> float:
+        """Length of the call before any pressure: its whole length when it stays calm."""
+        calm = self.length_samples if self.onset_sample is None else self.onset_sample
+        return calm / SAMPLE_RATE_HZ
 
 
 class RunnerModel:
@@ -122,19 +130,29 @@ def hear(
     events = list(call.events(content[at : at + step] for at in range(0, len(content), step)))
     scored = [event for event in events if isinstance(event, PressureUpdated) and event.scores]
     named = [[event.scores[name] for name in OUTPUTS] for event in scored]
+    end_samples = np.array([event.end_sample for event in scored], np.int64)
     hops = listening.hops
     heard = ScoredCall(
         speaker=script.speaker,
         emotion=script.emotion,
         onset_sample=script.onset_sample,
         length_samples=script.length_samples,
-        end_samples=np.array([event.end_sample for event in scored], np.int64),
+        end_samples=end_samples,
         scores=np.array(named, np.float64).reshape(-1, len(OUTPUTS)),
         levels_db=np.array([level_dbfs(hop) for hop in hops], np.float64),
         confidences=np.array([event.confidence for event in scored], np.float64),
+        pressured=_pressured(script, end_samples),
         pcm=np.array(hops, np.int16).reshape(-1, HOP_SAMPLES) if keep_pcm else None,
     )
     return heard, events
+
+
+def _pressured(script: CallScript, end_samples: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return whether the last clip begun before each of `end_samples` is of the pressure."""
+    starts = [clip.start_sample for clip in script.spoken]
+    is_pressed = [clip.recording.clip.emotion in PRESSURED for clip in script.spoken]
+    begun = np.searchsorted(starts, end_samples)
+    return np.array([False, *is_pressed])[begun]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,25 +6,27 @@ from pathlib import Path
 from typing import Final
 
 from voiceguard.core.policy import Policy
-from voiceguard.core.pressure import EvidenceWeights
+from voiceguard.core.pressure import EvidenceWeights, KindWeights
 from voiceguard.engine.scoring import HopModel
 from voiceguard.resources import policies_dir
 from voiceguard.training.calls.scoring import CallMaker, ScoredCall, hear
 from voiceguard.training.clips import Report
 
+_UNFITTED_KIND: Final = KindWeights(
+    bias=-2.0, absolute=1.0, relative=0.0, arousal=0.0, valence=0.0, level=0.0
+)
+
 UNFITTED: Final = EvidenceWeights(
-    bias=-2.0,
-    absolute=1.0,
-    relative=0.0,
-    arousal=0.0,
-    valence=0.0,
+    anger=_UNFITTED_KIND,
+    distress=_UNFITTED_KIND,
     deviation_cap=4.0,
-    level=0.0,
     level_cap_db=12.0,
     baseline_s=8.0,
     settled_s=20.0,
-    calm_mean=0.0,
-    calm_deviation=1.0,
+    calm_anger_mean=0.0,
+    calm_anger_deviation=1.0,
+    calm_distress_mean=0.0,
+    calm_distress_deviation=1.0,
     calm_arousal_mean=0.0,
     calm_arousal_deviation=1.0,
     calm_valence_mean=0.0,
