@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.calls import plots
-from benchmarks.calls.curves import curve, shipped_point
+from benchmarks.calls.curves import curve, perfect_point, shipped_point
 from benchmarks.calls.hearing import HeardCall, Setting, hear_calls
-from benchmarks.calls.report import Settings, System, as_json, as_markdown
+from benchmarks.calls.report import Results, Settings, System, as_json, as_markdown
 from voiceguard.core.errors import ConfigurationError, VoiceguardError
 from voiceguard.core.policy import Policy
 from voiceguard.core.pressure import EvidenceWeights
@@ -91,9 +91,11 @@ def main(  # noqa: PLR0913, PLR0917 - one argument for each option
         load_manifest(model / MANIFEST_FILE).version,
         bench.policy.version,
     )
+    perfect = perfect_point(scored, weights, bench.policy, seed)
+    results = Results(scored, systems, perfect)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "calls.json").write_text(as_json(settings, systems, scored), encoding="utf-8")
-    (out / "calls.md").write_text(as_markdown(settings, systems, scored), encoding="utf-8")
+    (out / "calls.json").write_text(as_json(settings, results), encoding="utf-8")
+    (out / "calls.md").write_text(as_markdown(settings, results), encoding="utf-8")
     plots.draw_curves(out / "calls-curves.png", systems)
     plots.draw_times(out / "calls-times.png", systems[0])
     plots.draw_example(out / "calls-example.png", scored, weights, bench.policy)

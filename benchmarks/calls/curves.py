@@ -20,7 +20,7 @@ from voiceguard.training.calls.rates import (
     ratios_of,
     sum_up,
 )
-from voiceguard.training.calls.replay import trace_of, with_threshold
+from voiceguard.training.calls.replay import smoothed_index, trace_of, with_threshold
 from voiceguard.training.calls.scoring import ScoredCall
 from voiceguard.training.calls.script import PRESSURED
 
@@ -62,9 +62,31 @@ def shipped_point(
     calls: Sequence[ScoredCall], weights: EvidenceWeights, policy: Policy, seed: int
 ) -> Measured:
     """Measure `policy` as it is."""
-    alert = policy.alerts[policy.handoff_level] if policy.handoff_level else None
     outcomes = [outcome_of(call, trace_of(call, weights).indices, policy) for call in calls]
-    return measure(alert.raise_threshold if alert else 100.0, outcomes, seed)
+    return measure(_threshold(policy), outcomes, seed)
+
+
+def _threshold(policy: Policy) -> float:
+    return policy.alerts[policy.handoff_level].raise_threshold if policy.handoff_level else 100.0
+
+
+def perfect_point(
+    calls: Sequence[ScoredCall], weights: EvidenceWeights, policy: Policy, seed: int
+) -> Measured:
+    """Measure `policy` with a judge who is right about every hop.
+
+    Its evidence is 1 in the clips of anger or fear and 0 elsewhere: what smoothing, hold and the
+    calls themselves allow at most.
+    """
+    outcomes = [
+        outcome_of(
+            call,
+            smoothed_index(call.pressured.astype(np.float64), call.confidences, weights),
+            policy,
+        )
+        for call in calls
+    ]
+    return measure(_threshold(policy), outcomes, seed)
 
 
 def curve(

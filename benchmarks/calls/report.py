@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
+import numpy as np
+
 from benchmarks.calls.curves import FALSE_PER_HOUR, Measured, best_within
 from voiceguard.core.units import HOP_S, SAMPLE_RATE_HZ
 from voiceguard.training.calls.scoring import ScoredCall
@@ -29,9 +31,13 @@ _WHAT_A_CALL_IS: Final = (
     "an automatic agent, in some calls a hold with music or silence, a random telephone line, a "
     "level that wanders. In half of the calls pressure then builds up: the first clip after onset "
     "is angry or afraid, of low intensity more often than not where the corpus marks it; "
-    f"{BUILD_UP_S:.0f} s later every clip is. Speech is counted from the start of that first clip, "
-    "so the first 10 s of it are partly calm. Every call goes through the engine itself. A handoff "
-    "or flag before onset is false."
+    f"{BUILD_UP_S:.0f} s later every clip is. Speech is counted from the start of that first clip; "
+    "of its first 10 s {pressured:.0f} % is pressured, the rest is calm. Every call goes through "
+    "the engine itself. A handoff or flag before onset is false."
+)
+_PERFECT: Final = (
+    "A perfect judge says 1 in every clip of anger or fear and 0 elsewhere, and goes through the "
+    "same smoothing and hold: the most that anything could reach in these calls."
 )
 _READ_OFF: Final = (
     "The lowest threshold of the handoff level that keeps to it, read off these very calls: what "
@@ -62,20 +68,31 @@ class Settings:
     policy: str
 
 
-def as_json(settings: Settings, systems: Sequence[System], calls: Sequence[ScoredCall]) -> str:
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Everything that was measured."""
+
+    calls: Sequence[ScoredCall]
+    systems: Sequence[System]
+    perfect: Measured
+    """A judge who is right about every hop, under the default policy as it is."""
+
+
+def as_json(settings: Settings, results: Results) -> str:
     """Return everything measured; numbers that do not exist are null."""
     data = {
         **asdict(settings),
         "speech": "acted",
-        "speakers": sorted({call.speaker for call in calls}),
-        "hours": round(_hours(calls), 2),
+        "speakers": sorted({call.speaker for call in results.calls}),
+        "hours": round(_hours(results.calls), 2),
         "systems": {
             system.title: {
                 "default_policy": _point(system.at_policy),
                 "curve": [_point(point) for point in system.points],
             }
-            for system in systems
+            for system in results.systems
         },
+        "perfect_judge": _point(results.perfect),
     }
     return json.dumps(data, indent=2, allow_nan=False) + "\n"
 
@@ -99,8 +116,10 @@ def _number(value: float) -> float | None:
     return round(value, 4) if math.isfinite(value) else None
 
 
-def as_markdown(settings: Settings, systems: Sequence[System], calls: Sequence[ScoredCall]) -> str:
+def as_markdown(settings: Settings, results: Results) -> str:
     """Return the page that `docs/evaluation/calls.md` is."""
+    calls, systems = results.calls, results.systems
+    at_policy = [(system.title, system.at_policy) for system in systems]
     pressured = [call for call in calls if call.emotion is not None]
     angry = sum(call.emotion == "anger" for call in pressured)
     lines = [
@@ -123,11 +142,13 @@ def as_markdown(settings: Settings, systems: Sequence[System], calls: Sequence[S
             policy=settings.policy,
         ),
         "",
-        _WHAT_A_CALL_IS,
+        _WHAT_A_CALL_IS.format(pressured=100 * _pressured_share(pressured)),
         "",
         "## The default policy",
         "",
-        *_table([(system.title, system.at_policy) for system in systems]),
+        *_table([*at_policy, ("a perfect judge", results.perfect)]),
+        "",
+        _PERFECT,
         "",
         f"## At most {FALSE_PER_HOUR} false handoffs an hour",
         "",
@@ -143,6 +164,13 @@ def as_markdown(settings: Settings, systems: Sequence[System], calls: Sequence[S
         "",
     ]
     return "\n".join(lines)
+
+
+def _pressured_share(calls: Sequence[ScoredCall]) -> float:
+    """Return how much of the first 10 s of speech after onset is pressured; 0 without any."""
+    hops = round(10.0 / HOP_S)
+    heard = [call.pressured[call.onset_hop :][:hops] for call in calls]
+    return float(np.concatenate(heard).mean()) if any(map(len, heard)) else 0.0
 
 
 def _table(rows: Sequence[tuple[str, Measured]]) -> list[str]:

@@ -51,7 +51,7 @@ def test_the_best_threshold_is_the_lowest_that_keeps_false_handoffs_rare() -> No
 
 
 def test_the_command_writes_figures_page_and_pictures(tmp_path: Path) -> None:
-    given = ["--corpus", f"crema-d={CREMA_D_DIR}", "--model", str(MODEL_DIR), "--calls", "2"]
+    given = ["--corpus", f"crema-d={CREMA_D_DIR}", "--model", str(MODEL_DIR), "--calls", "4"]
     result = CliRunner().invoke(main, [*given, "--out", str(tmp_path)], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     figures = json.loads((tmp_path / "calls.json").read_text("utf-8"))
@@ -59,6 +59,10 @@ def test_the_command_writes_figures_page_and_pictures(tmp_path: Path) -> None:
     (system,) = figures["systems"].values()
     assert [point["threshold"] for point in system["curve"]] == list(THRESHOLDS)
     page = (tmp_path / "calls.md").read_text("utf-8")
+    perfect = figures["perfect_judge"]
+    assert perfect["false_handoffs_per_hour"] == 0.0
+    assert perfect["detected_within_10_s"] >= system["default_policy"]["detected_within_10_s"]
+    assert "a perfect judge" in page
     assert figures["command"] in page
     assert "acted" in page
     assert str(tmp_path) not in page

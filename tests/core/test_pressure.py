@@ -36,6 +36,23 @@ def test_the_index_stays_in_0_to_100_and_is_finite(
         assert math.isfinite(reading.baseline_deviation)
 
 
+@given(hops, st.tuples(probability, probability), st.tuples(probability, probability))
+def test_more_anger_or_distress_in_a_hop_never_lowers_it(
+    received: list[tuple[tuple[float, float, float, float], float, float]],
+    angers: tuple[float, float],
+    distresses: tuple[float, float],
+) -> None:
+    (anger, much_anger), (distress, much_distress) = sorted(angers), sorted(distresses)
+    lower, higher = PressureIndex(WEIGHTS), PressureIndex(WEIGHTS)
+    for outputs, level_db, confidence in received:
+        scores = dict(zip(("anger", "distress", "arousal", "valence"), outputs, strict=True))
+        lower.receive_scores(scores, level_db, confidence)
+        higher.receive_scores(scores, level_db, confidence)
+    after_less = lower.receive_scores({"anger": anger, "distress": distress}, -25, 1.0)
+    after_more = higher.receive_scores({"anger": much_anger, "distress": much_distress}, -25, 1.0)
+    assert after_more.pressure_index >= after_less.pressure_index
+
+
 def with_kinds(**changes: float) -> EvidenceWeights:
     """Return the weights with the same constants of anger and of distress changed."""
     anger, distress = WEIGHTS.anger, WEIGHTS.distress

@@ -28,7 +28,7 @@ from voiceguard.training.calls import (
     voices_of,
 )
 from voiceguard.training.calls.rates import Outcome, outcome_of, rates_of
-from voiceguard.training.calls.replay import decide, trace_of, with_threshold
+from voiceguard.training.calls.replay import decide, smoothed_index, trace_of, with_threshold
 from voiceguard.training.calls.scoring import hear
 from voiceguard.training.calls.script import CALM_SHARES, PRESSURED, CallScript
 from voiceguard.training.examples import TrainingDataError
@@ -127,6 +127,28 @@ def test_a_replay_is_what_the_engine_said(number: int) -> None:
     (flag,) = [one for one in events if isinstance(one, SessionFlagged)]
     assert decisions.flag is not None
     assert call.end_samples[decisions.flag] == flag.at_sample
+
+
+def test_hops_are_pressured_from_onset_until_another_clip_begins() -> None:
+    number = pressured_number()
+    script, call = MAKER.make(number)[0], played(number)[0]
+    assert not call.pressured[: call.onset_hop].any()
+    assert call.pressured[call.onset_hop]
+    for end, pressured in zip(call.end_samples, call.pressured, strict=True):
+        (*_, spoken) = (clip for clip in script.spoken if clip.start_sample < end)
+        assert pressured == (spoken.recording.clip.emotion in PRESSURED)
+    calm = next(played(number)[0] for number, one in enumerate(scripts()) if not one.emotion)
+    assert not calm.pressured.any()
+
+
+def test_evidence_of_one_kind_alone_makes_the_same_index() -> None:
+    call, _ = played(pressured_number())
+    alone = replace(WEIGHTS, distress=replace(WEIGHTS.distress, bias=-60.0))
+    trace = trace_of(call, alone)
+    evidence = np.array([reading.anger.evidence for reading in trace.readings])
+    np.testing.assert_allclose(
+        smoothed_index(evidence, call.confidences, alone), trace.indices, atol=1e-9
+    )
 
 
 def flat_call(hops: int, onset_hop: int | None) -> ScoredCall:

@@ -128,12 +128,12 @@ class EvidenceWeights:
         Raises:
             ModelError: when a constant is missing, unknown or out of range.
         """
-        kinds = {}
-        for kind in REQUIRED_SCORES:
-            own = values.get(kind, {})
-            kinds[kind] = KindWeights(**_numbers(own, KindWeights, f"pressure.{kind}"))
+        anger, distress = (
+            KindWeights(**_numbers(values.get(kind), KindWeights, f"pressure.{kind}"))
+            for kind in REQUIRED_SCORES
+        )
         numbers = _numbers(values, cls, "pressure", REQUIRED_SCORES)
-        weights = cls(**kinds, **numbers)
+        weights = cls(anger=anger, distress=distress, **numbers)
         if weights.settled_s < weights.baseline_s:
             message = f"[pressure] in the manifest: settled_s = {weights.settled_s} is out of range"
             raise ModelError(message)

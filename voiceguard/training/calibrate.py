@@ -91,7 +91,7 @@ def log_odds(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def pressure_of(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return anger or distress (noisy-or, as the index has it) of (n, outputs)."""
+    """Return anger or distress (independent of each other: noisy-or) of (n, outputs)."""
     return np.asarray(1.0 - (1.0 - probabilities[:, 0]) * (1.0 - probabilities[:, 1]))
 
 

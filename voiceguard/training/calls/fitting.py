@@ -14,7 +14,7 @@ from voiceguard.core.policy import Policy
 from voiceguard.core.pressure import REQUIRED_SCORES, EvidenceTerms, EvidenceWeights, KindWeights
 from voiceguard.training.calibrate import sigmoid
 from voiceguard.training.calls.rates import Outcome, false_handoffs_per_hour, outcome_of
-from voiceguard.training.calls.replay import Trace, trace_of
+from voiceguard.training.calls.replay import Trace, smoothed_index, trace_of
 from voiceguard.training.calls.scoring import ScoredCall
 from voiceguard.training.calls.script import PRESSURED
 from voiceguard.training.calls.simulate import UNFITTED, default_policy
@@ -28,6 +28,8 @@ FOLDS: Final = 4
 
 _EMOTION_OF: Final = dict(zip(REQUIRED_SCORES, PRESSURED, strict=True))
 """What a call becomes that each kind of evidence is learnt from."""
+_SHARES: Final = {"anger": 0.75, "distress": 0.25}
+"""Of false handoffs, that each kind may cost."""
 _UNSETTLED_HOPS: Final = 2
 """Hops after onset that are not learnt from: the model's window still holds calm speech."""
 _PENALTY: Final = 1e-3
@@ -38,7 +40,7 @@ _LEAST_ABSOLUTE: Final = 0.2
 _STEEPEST: Final = 3.0
 _BIASES: Final = (-12.0, 4.0)
 _MOVES: Final = (-3.0, 3.0)
-_BISECTIONS: Final = 10
+_BISECTIONS: Final = 9
 
 
 def fit_evidence(calls: Sequence[ScoredCall], policy: Policy | None = None) -> EvidenceWeights:
@@ -47,9 +49,9 @@ def fit_evidence(calls: Sequence[ScoredCall], policy: Policy | None = None) -> E
     Weights, for anger and for distress apart: a logistic regression, calm hops and
     those under this pressure counting alike as a whole, none of the weights negative,
     on the terms that `PressureIndex` itself computes. Biases: each the highest at which
-    its kind alone costs half of `MOST_FALSE_PER_HOUR` under `policy` (None: the default
-    one); then both are moved alike, as far as they may cost all of it together. A kind
-    that no call becomes keeps the weights of `UNFITTED`.
+    its kind alone costs its share of `MOST_FALSE_PER_HOUR` under `policy` (None: the
+    default one); then both are moved alike, as far as they may cost all of it together.
+    A kind that no call becomes keeps the weights of `UNFITTED`.
 
     Raises:
         TrainingDataError: the calls hold no calm speech, or none under pressure.
@@ -61,12 +63,15 @@ def fit_evidence(calls: Sequence[ScoredCall], policy: Policy | None = None) -> E
     weights = with_calm_population(UNFITTED, calm)
     traces = [trace_of(call, weights) for call in calls]
     until_onset = [_until_onset(call) for call in calls]
-    kinds = {}
-    for kind in REQUIRED_SCORES:
+
+    def fitted(kind: str, start: KindWeights) -> KindWeights:
         rows = [_rows(trace, kind) for trace in traces]
-        fitted = _with_weights(getattr(weights, kind), weights, _hops(calls, rows, kind))
-        kinds[kind] = _with_bias(fitted, weights, until_onset, rows, judged_by)
-    return _moved(replace(weights, **kinds), until_onset, judged_by)
+        learnt = _with_weights(start, weights, _hops(calls, rows, kind))
+        most = MOST_FALSE_PER_HOUR * _SHARES[kind]
+        return _with_bias(learnt, weights, until_onset, rows, judged_by, most)
+
+    anger, distress = fitted("anger", weights.anger), fitted("distress", weights.distress)
+    return _moved(replace(weights, anger=anger, distress=distress), until_onset, judged_by)
 
 
 def cross_validate(calls: Sequence[ScoredCall], policy: Policy | None = None) -> list[Outcome]:
@@ -164,8 +169,9 @@ def _with_bias(
     calls: Sequence[ScoredCall],
     rows: Sequence[NDArray[np.float64]],
     policy: Policy,
+    most_false_per_hour: float,
 ) -> KindWeights:
-    """Return the highest bias at which this kind alone costs its half of false handoffs.
+    """Return the highest bias at which this kind alone costs no more than so much.
 
     The regression's own bias supposes that half of all speech is pressured; of real
     calls very little is, and what matters is how often somebody is called in vain.
@@ -177,23 +183,12 @@ def _with_bias(
 
     def is_rare(bias: float) -> bool:
         indices = [
-            _smoothed(sigmoid(own + bias), call.confidences, weights)
+            smoothed_index(sigmoid(own + bias), call.confidences, weights)
             for call, own in zip(calls, log_odds, strict=True)
         ]
-        return false_handoffs_per_hour(calls, indices, policy) <= MOST_FALSE_PER_HOUR / 2.0
+        return false_handoffs_per_hour(calls, indices, policy) <= most_false_per_hour
 
     return replace(kind, bias=round(_highest(is_rare, *_BIASES), 4))
-
-
-def _smoothed(
-    evidence: NDArray[np.float64], confidences: NDArray[np.float64], weights: EvidenceWeights
-) -> NDArray[np.float64]:
-    """Return the index that evidence of one kind alone makes, (hops,)."""
-    smoothed, indices = 0.0, []
-    for one, confidence in zip(evidence.tolist(), confidences.tolist(), strict=True):
-        smoothed = weights.smooth(smoothed, one, confidence)
-        indices.append(100.0 * smoothed)
-    return np.array(indices, np.float64)
 
 
 def _moved(

@@ -60,6 +60,17 @@ def trace_of(call: ScoredCall, weights: EvidenceWeights) -> Trace:
     )
 
 
+def smoothed_index(
+    evidence: NDArray[np.float64], confidences: NDArray[np.float64], weights: EvidenceWeights
+) -> NDArray[np.float64]:
+    """Return the index that evidence of one kind alone makes, (hops,), 0 to 100."""
+    smoothed, indices = 0.0, []
+    for one, confidence in zip(evidence.tolist(), confidences.tolist(), strict=True):
+        smoothed = weights.smooth(smoothed, one, confidence)
+        indices.append(100.0 * smoothed)
+    return np.array(indices, np.float64)
+
+
 def decide(call: ScoredCall, indices: NDArray[np.float64], policy: Policy) -> Decisions:
     """Return what `policy` makes of a call whose index went as `indices`.
 
