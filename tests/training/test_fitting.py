@@ -83,6 +83,16 @@ def test_false_handoffs_are_counted_alike_with_and_without_calls_that_reach_noth
     assert expected > 10
 
 
+def test_a_score_that_never_moves_is_silenced() -> None:
+    mute = [
+        replace(call, scores=call.scores * (1, 0, 0, 0) + (0, 0.001, 0.5, 0.5)) for call in CALLS
+    ]
+    weights = fit_evidence(mute)
+    assert weights.distress.bias < -8.0
+    outcomes = [outcome_of(one, trace_of(one, weights).indices, default_policy()) for one in mute]
+    assert rates_of(outcomes, "anger").detected_within_10_s > 0.5
+
+
 def test_a_kind_that_no_call_becomes_keeps_weights_and_stays_rare() -> None:
     angry = [made_up_call(number, fear=False) for number in range(24)]
     weights = fit_evidence(angry)

@@ -38,6 +38,8 @@ _MOST_FROM_LEVEL: Final = 0.8
 _LEAST_ABSOLUTE: Final = 0.2
 """An index that knew deviations only would miss who is angry from the first word."""
 _STEEPEST: Final = 3.0
+_LEAST_RANGE: Final = 0.01
+"""Of log-odds of evidence; one that moves less says nothing and is silenced."""
 _BIASES: Final = (-12.0, 4.0)
 _MOVES: Final = (-3.0, 3.0)
 _BISECTIONS: Final = 9
@@ -180,6 +182,8 @@ def _with_bias(
     """
     slopes = np.array([kind.absolute, kind.relative, kind.arousal, kind.valence, kind.level])
     log_odds = [own[: len(call.scores)] @ slopes for call, own in zip(calls, rows, strict=True)]
+    if float(np.ptp(np.concatenate(log_odds))) < _LEAST_RANGE:
+        return replace(kind, bias=_BIASES[0])
 
     def is_rare(bias: float) -> bool:
         indices = [
