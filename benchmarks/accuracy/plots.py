@@ -133,6 +133,7 @@ def _conditions(corpora: Sequence[CorpusReport]) -> Figure:
         axes.axvline(0.03, color="#b00020", linewidth=0.8, linestyle="--")
         axes.set_yticks(places, [each.title for each in figures], fontsize=7)
         axes.set_title(_short(corpus), fontsize=8, loc="left")
+        axes.locator_params(axis="x", nbins=4)
         axes.grid(visible=False, axis="y")
     panels[0].set_ylim(rows - 0.4, -0.6)
     return figure

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from benchmarks.accuracy import scores
 from benchmarks.accuracy.cache import Arrays, Cache, clip_keys, file_digest, key_of
 from benchmarks.accuracy.emotions import (
-    EMOTIONS_FILE,
     EmotionLogits,
     emotion_logits,
     has_emotion_logits,
@@ -32,6 +31,7 @@ from voiceguard.engine import vad
 from voiceguard.engine.manifest import ModelManifest, load_manifest
 from voiceguard.training import gating, lines
 from voiceguard.training.calibrate import clip_logits, sigmoid
+from voiceguard.training.checkpoint import CHECKPOINT_FILE
 from voiceguard.training.corpora import EMOTIONS, Clip, read_clip
 from voiceguard.training.export import Runner
 from voiceguard.training.gating import hops_of, speech_of
@@ -146,7 +146,7 @@ def _key_of(part: Part, line: Line, others: Sequence[Clip]) -> str:
         "scores",
         [
             file_digest(
-                *(part.model / name for name in (MANIFEST_FILE, MODEL_FILE, EMOTIONS_FILE))
+                *(part.model / name for name in (MANIFEST_FILE, MODEL_FILE, CHECKPOINT_FILE))
             ),
             *clip_keys(part.clips),
             *line.conditions,

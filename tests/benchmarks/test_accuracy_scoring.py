@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import soundfile
+import torch
 
 from benchmarks.accuracy import scoring
 from benchmarks.accuracy.cache import Cache, clip_keys, key_of
@@ -19,10 +19,13 @@ from benchmarks.accuracy.scores import CLEAN, NO_SPEECH_LOG_ODDS, Heard
 from benchmarks.accuracy.scoring import Batch, Line, other_voices, score_batch, score_parts
 from tests.benchmarks.accuracy import clip, heard
 from tests.training.speech import CREMA_D_DIR, recordings
+from tests.training.tiny import tiny_base
 from voiceguard.core.errors import ModelError
 from voiceguard.resources import models_dir
+from voiceguard.training.calibrate import clip_logits
+from voiceguard.training.checkpoint import load_checkpoint
 from voiceguard.training.clips import heard_over_g711
-from voiceguard.training.corpora import EMOTIONS, Clip, read_crema_d
+from voiceguard.training.corpora import Clip, read_crema_d
 from voiceguard.training.export import Runner
 from voiceguard.training.ship import log_odds_of_clips
 
@@ -79,52 +82,26 @@ def test_other_voices_are_calm_and_of_different_people() -> None:
     assert other_voices(clips[::-1]) == others
 
 
-def model_with_emotions(folder: Path, columns: int = len(EMOTIONS)) -> Path:
-    """Write a model folder with an emotions head that always hears the last emotion."""
-    shutil.copytree(MODEL, folder)
-    tensor = onnx.helper.make_tensor_value_info
-    floats = onnx.TensorProto.FLOAT
-    logits = onnx.numpy_helper.from_array(
-        np.arange(columns, dtype=np.float32)[None, None], "logits"
-    )
-    nodes = [
-        onnx.helper.make_node("Constant", [], ["shape"], value_ints=[0, -1, 4000]),
-        onnx.helper.make_node("Reshape", ["pcm", "shape"], ["hops"]),
-        onnx.helper.make_node("ReduceMean", ["hops"], ["mean"], axes=[2], keepdims=1),
-        onnx.helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
-        onnx.helper.make_node("Add", ["nothing", "logits"], ["emotions"]),
-    ]
-    zero = onnx.numpy_helper.from_array(np.zeros(1, np.float32), "zero")
-    graph = onnx.helper.make_graph(
-        nodes,
-        "emotions",
-        [tensor("pcm", floats, ["batch", "samples"]), tensor("state", floats, ["batch", 7])],
-        [tensor("emotions", floats, ["batch", "hops", columns])],
-        [logits, zero],
-    )
-    model = onnx.helper.make_model(
-        graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9
-    )
-    (folder / "emotions.onnx").write_bytes(model.SerializeToString())
-    return folder
-
-
-def test_the_emotions_head_is_asked_over_the_clean_line_only(tmp_path: Path) -> None:
-    model = model_with_emotions(tmp_path / "model")
-    by_condition = scored([one.clip for one in recordings()[:2]], "g711-a", model=model)
+def test_the_emotions_head_is_asked_over_the_clean_line_only() -> None:
+    chosen = recordings()[:2]
+    by_condition = scored([one.clip for one in chosen], "g711-a")
     assert by_condition[CLEAN].has_emotions
-    np.testing.assert_allclose(by_condition[CLEAN].emotion_logits, [np.arange(6)] * 2)
     assert not by_condition["g711-a"].has_emotions
+    network = load_checkpoint(MODEL / "checkpoint.npz")
+    for recording, found in zip(chosen, by_condition[CLEAN].emotion_logits, strict=True):
+        pcm = torch.from_numpy(heard_over_g711(recording.samples)[None])
+        with torch.no_grad():
+            of_hops = network(pcm, network.zero_state(1))[1][0].double().numpy()
+        np.testing.assert_allclose(found, clip_logits(of_hops, 6), atol=1e-4)
 
 
-def test_a_folder_without_an_emotions_head_says_so(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="no emotions head in this folder"):
-        emotion_logits(tmp_path)
-
-
-def test_an_emotions_head_of_another_width_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="5 emotions"):
-        emotion_logits(model_with_emotions(tmp_path / "model", columns=5))
+def test_a_folder_without_an_emotions_head_has_no_emotions(tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(MODEL, model)
+    (model / "checkpoint.npz").unlink()
+    assert not scored([recordings()[0].clip], model=model)[CLEAN].has_emotions
+    with pytest.raises(ModelError, match=r"checkpoint\.npz"):
+        emotion_logits(model)
 
 
 def test_scores_survive_as_a_matrix() -> None:
@@ -171,7 +148,7 @@ def test_a_part_that_was_scored_is_not_scored_again_unless_model_or_line_differ(
     for conditions in ((CLEAN,), (CLEAN,), (CLEAN, "g711-a")):
         scored_part = score_parts([part], Line(conditions, None), 1, cache, done.append)[0]
         assert tuple(scored_part) == conditions
-    other = Part("fold 1", model_with_emotions(tmp_path / "model"), clips)
+    other = Part("fold 1", tiny_base(tmp_path / "model"), clips)
     score_parts([other], Line((CLEAN,), None), 1, cache, done.append)
     assert runs == [1, 0, 1, 1]
     assert done == [2, 2, 4, 2]

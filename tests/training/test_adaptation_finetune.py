@@ -61,7 +61,8 @@ def test_a_model_folder_is_written_that_can_be_learnt_on_from_again(tmp_path: Pa
     assert hashlib.sha256(checkpoint.read_bytes()).hexdigest() == new.checkpoint.sha256
     learnt, before = load_checkpoint(checkpoint), load_checkpoint(base / "checkpoint.npz")
     assert learnt.shape == before.shape
-    assert not torch.equal(learnt.outputs.weight, before.outputs.weight)
+    learnt_head, head = learnt.hop_experts.head, before.hop_experts.head
+    assert not torch.equal(learnt_head.outputs.weight, head.outputs.weight)
     figures = json.loads(figures_path.read_text("utf-8"))
     assert figures["data"]["folds"] == 4
     assert set(figures["before"]["outputs"]) == {"pressure", "anger", "distress"}

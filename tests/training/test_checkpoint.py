@@ -12,7 +12,10 @@ import torch
 from tests.training.speech import speech
 from voiceguard.core.errors import ModelError
 from voiceguard.training.checkpoint import checkpoint_bytes, load_checkpoint
-from voiceguard.training.network import Shape, StressNetwork
+from voiceguard.training.experts import Shape
+from voiceguard.training.network import StressNetwork
+
+OUTPUTS_BIAS = "weight/hop_experts.head.outputs.bias"
 
 
 @pytest.fixture
@@ -58,14 +61,20 @@ def changed(saved: Path, **changes: object) -> Path:
         ({"shape": np.array("{")}, "another architecture"),
         ({"shape": np.array("[1]")}, "another architecture"),
         ({"shape": np.array('{"depth": 3}')}, "another architecture"),
-        ({"weight/outputs.bias": None}, r"another architecture .*\(outputs\.bias\)"),
+        (
+            {OUTPUTS_BIAS: None},
+            r"another architecture .*\(hop_experts\.head\.outputs\.bias\)",
+        ),
         ({"weight/other": np.zeros(1)}, r"another architecture .*\(other\)"),
         (
-            {"weight/outputs.bias": np.zeros(9, np.float32)},
-            r"outputs\.bias is float32 \[9\], not float32 \[4\]",
+            {OUTPUTS_BIAS: np.zeros(9, np.float32)},
+            r"outputs\.bias is float32 \[9\], not float32 \[12\]",
         ),
-        ({"weight/outputs.bias": np.zeros(4)}, "is float64"),
-        ({"weight/outputs.bias": np.full(4, np.nan, np.float32)}, r"outputs\.bias is not finite"),
+        ({OUTPUTS_BIAS: np.zeros(12)}, "is float64"),
+        (
+            {OUTPUTS_BIAS: np.full(12, np.nan, np.float32)},
+            r"outputs\.bias is not finite",
+        ),
     ],
 )
 def test_what_is_no_checkpoint_of_this_network_is_refused(

@@ -16,13 +16,13 @@ import soundfile
 from click.testing import CliRunner, Result
 
 from tests.training.speech import CREMA_D_DIR, EMO_DB_DIR
+from tests.training.tiny import TINY
 from voiceguard.core.errors import ConfigurationError
 from voiceguard.engine.manifest import load_manifest
 from voiceguard.training import command
 from voiceguard.training.checkpoint import load_checkpoint
 from voiceguard.training.corpora import CorpusError
 from voiceguard.training.labels import LabelsError
-from voiceguard.training.network import Shape
 from voiceguard.training.ship import ship
 from voiceguard.training.splits import fold_partition, held_out_speakers
 
@@ -57,7 +57,7 @@ def small_crema_d(folder: Path, *speakers: str) -> Path:
 def small_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make what is trained tiny."""
     monkeypatch.setattr(command, "ship", partial(ship, calls=4))
-    monkeypatch.setattr(command, "Shape", partial(Shape, 8, (1, 2), 8))
+    monkeypatch.setattr(command, "Shape", lambda: TINY)
 
 
 @pytest.mark.usefixtures("small_model")
@@ -87,7 +87,7 @@ def test_train_writes_a_model_folder(tmp_path: Path) -> None:
     named = load_manifest(out / "model.toml").checkpoint
     assert named is not None
     assert hashlib.sha256((out / named.file).read_bytes()).hexdigest() == named.sha256
-    assert load_checkpoint(out / named.file).shape == Shape(8, (1, 2), 8)
+    assert load_checkpoint(out / named.file).shape == TINY
 
 
 @pytest.mark.usefixtures("small_model")

@@ -12,11 +12,13 @@ from torch.nn import functional
 
 from tests.training.speech import recordings
 from tests.training.tiny import TINY
+from voiceguard.core.units import HOP_SAMPLES
 from voiceguard.training.augment import Chances, Sounds
 from voiceguard.training.clips import utterances_of
 from voiceguard.training.examples import ROW_HOPS, Batch, RowSampler
+from voiceguard.training.experts import Shape
 from voiceguard.training.fit import Schedule, fit, loss_of
-from voiceguard.training.network import HOP_SAMPLES, Shape, StressNetwork
+from voiceguard.training.network import EXPERTS, StressNetwork
 from voiceguard.training.targets import PRESSURED, target_of
 
 CPU = torch.device("cpu")
@@ -39,28 +41,45 @@ def test_pressure_is_learnt_as_anger_or_distress() -> None:
     network = StressNetwork(TINY).eval()
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         batch = rows(1.0)
-        logits = network(torch.from_numpy(batch.pcm), network.zero_state(2))[0]
+        logits = network.hear(torch.from_numpy(batch.pcm), network.zero_state(2))[0]
     anger, distress = torch.sigmoid(logits[..., 0].float()), torch.sigmoid(logits[..., 1].float())
     either = 1.0 - (1.0 - anger) * (1.0 - distress)
+    experts = either.shape[1]
     for known in (0.0, 0.3, 1.0):
-        expected = functional.binary_cross_entropy(either, torch.full_like(either, known))
+        mean = functional.binary_cross_entropy(either, torch.full_like(either, known))
         found = loss_of(network, rows(known), CPU).item()
-        assert found == pytest.approx(float(expected), rel=1e-4)
+        assert found == pytest.approx(experts * float(mean), rel=1e-4)
 
 
 def test_its_gradient_raises_both_and_nothing_else() -> None:
     torch.manual_seed(1)
     network = StressNetwork(TINY).eval()
     loss_of(network, rows(1.0), CPU).backward()  # type: ignore[no-untyped-call]
-    gradient = network.outputs.bias.grad
-    assert gradient is not None
-    assert (gradient[:2] < 0).all()
-    assert (gradient[2:] == 0).all()
+    for head in (network.step_experts.head, network.hop_experts.head):
+        gradient = head.outputs.bias.grad
+        assert gradient is not None
+        by_expert = gradient.reshape(-1, 4)
+        assert (by_expert[:, :2] < 0).all()
+        assert (by_expert[:, 2:] == 0).all()
 
 
 def test_nothing_known_is_nothing_lost() -> None:
     network = StressNetwork(TINY).eval()
     assert loss_of(network, rows(math.nan), CPU).item() == 0.0
+
+
+def test_the_emotions_head_need_not_say_how_frequent_an_emotion_is() -> None:
+    network = StressNetwork(TINY).eval()
+    for head in (network.step_experts.head, network.hop_experts.head):
+        torch.nn.init.zeros_(head.emotions.weight)
+        torch.nn.init.zeros_(head.emotions.bias)
+    frequency = np.array([4, 3, 2, 1, 1, 1]) / 12
+    batch = rows(math.nan)
+    emotions = np.eye(6, dtype=np.float32)[[0, 0, 0, 0, 1, 1, 1, 2, 2, 3, 4, 5]]
+    batch = replace(batch, emotions=emotions.reshape(2, ROW_HOPS, 6))
+    entropy = -float(frequency @ np.log(frequency))
+    experts = EXPERTS
+    assert loss_of(network, batch, CPU).item() == pytest.approx(0.3 * experts * entropy, rel=1e-2)
 
 
 def test_clips_say_pressure_only_where_they_say_nothing_closer() -> None:

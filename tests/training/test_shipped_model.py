@@ -19,13 +19,14 @@ from voiceguard.engine.manifest import load_manifest
 from voiceguard.training.calibrate import area_under_curve
 from voiceguard.training.clips import heard_over_g711
 from voiceguard.training.export import Runner
-from voiceguard.training.network import (
-    FFT_SAMPLES,
-    MEL_BANDS,
+from voiceguard.training.frontend import (
+    BANDS,
     MEL_HIGH_HZ,
     MEL_LOW_HZ,
     OVERLAP_SAMPLES,
     STEP_SAMPLES,
+    WINDOW_SAMPLES,
+    mel_filters,
 )
 from voiceguard.training.ship import log_odds_of_clips
 from voiceguard.training.splits import held_out_speakers
@@ -81,7 +82,14 @@ def test_degenerate_audio_gives_finite_scores_and_state(runner: Runner, pcm: np.
 
 def test_its_front_end_is_librosas() -> None:
     model = onnx.load(MODEL_DIR / "model.onnx")
-    energy = next(node for node in model.graph.node if node.name == "/network/energy/Conv_1")
+    filters = mel_filters()[:, 3:153].T.astype(np.float32)
+    weights = {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
+    (name,) = (
+        name
+        for name, weight in weights.items()
+        if weight.shape == filters.shape and np.allclose(weight, filters)
+    )
+    (energy,) = (node for node in model.graph.node if name in node.input)
     part = Extractor(model).extract_model(["pcm", "state"], [energy.output[0]])
     with tempfile.TemporaryDirectory() as folder:
         onnx.save(part, Path(folder) / "part.onnx")
@@ -95,14 +103,14 @@ def test_its_front_end_is_librosas() -> None:
     theirs = librosa.feature.melspectrogram(
         y=np.pad(speech()[0], (OVERLAP_SAMPLES, 0)),
         sr=8000,
-        n_fft=FFT_SAMPLES,
+        n_fft=WINDOW_SAMPLES,
         hop_length=STEP_SAMPLES,
         center=False,
-        n_mels=MEL_BANDS,
+        n_mels=BANDS,
         fmin=MEL_LOW_HZ,
         fmax=MEL_HIGH_HZ,
     )
-    joined = ours.transpose(1, 0, 2).reshape(theirs.shape)
+    joined = ours.reshape(-1, BANDS).T
     np.testing.assert_allclose(np.log(joined + 1e-9), np.log(theirs + 1e-9), atol=2e-3)
 
 

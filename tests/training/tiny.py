@@ -11,11 +11,12 @@ import torch
 
 from voiceguard.training.calibrate import Calibration
 from voiceguard.training.checkpoint import CHECKPOINT_FILE, checkpoint_bytes
+from voiceguard.training.experts import Shape
 from voiceguard.training.export import onnx_bytes
 from voiceguard.training.folder import MANIFEST_FILE, MODEL_FILE, write_folder
-from voiceguard.training.network import Shape, StressNetwork
+from voiceguard.training.network import StressNetwork
 
-TINY: Final = Shape(8, (1, 2), 8)
+TINY: Final = Shape(8, 8, (1, 2), (1,), 8, 8)
 
 _SHIPPED = Path(__file__).resolve().parents[2] / "models" / "stress" / MANIFEST_FILE
 _CALIBRATION: Final = Calibration((1.5, 1.5, 1.0, 1.0), (0.5, -0.5, 0.0, 0.0))

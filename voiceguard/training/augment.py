@@ -66,10 +66,10 @@ _SNR_DB: Final = (5.0, 35.0)
 class Chances:
     """How often each thing happens to a row of speech."""
 
-    room: float = 0.3
+    room: float = 0.25
     equaliser: float = 0.9
-    band: float = 0.7
-    noise: float = 0.5
+    band: float = 0.5
+    noise: float = 0.75
     echo: float = 0.15
     compression: float = 0.15
     clipping: float = 0.12

@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 from voiceguard.core.errors import ModelError
-from voiceguard.training.network import Shape, StressNetwork
+from voiceguard.training.experts import Shape
+from voiceguard.training.network import StressNetwork
 
 CHECKPOINT_FILE: Final = "checkpoint.npz"
 """Name of the checkpoint in a model's folder."""

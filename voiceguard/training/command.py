@@ -23,10 +23,11 @@ from voiceguard.training.clips import utterances_of
 from voiceguard.training.corpora import CORPORA, Clip
 from voiceguard.training.evaluate import Accuracy, measure_accuracy
 from voiceguard.training.examples import RowSampler
+from voiceguard.training.experts import Shape
 from voiceguard.training.export import Runner
 from voiceguard.training.fit import Schedule, fit
 from voiceguard.training.manifest import MANIFEST_FILE, MODEL_FILE
-from voiceguard.training.network import Shape, StressNetwork
+from voiceguard.training.network import StressNetwork
 from voiceguard.training.progress import CONSOLE, progress, read_with_progress
 from voiceguard.training.ship import CALLS, Shipped, ship
 from voiceguard.training.sources import (

@@ -1,4 +1,4 @@
-"""Rows of speech to train on: several clips of one speaker, joined as serving joins them."""
+"""Rows of speech to train on: clips of one speaker and emotion, joined as serving joins them."""
 
 from __future__ import annotations
 
@@ -14,20 +14,35 @@ from numpy.typing import NDArray
 from voiceguard.core.errors import VoiceguardError
 from voiceguard.core.units import FULL_SCALE, HOP_SAMPLES
 from voiceguard.training.augment import Chances, Line, Samples, Sounds
-from voiceguard.training.corpora import EMOTIONS, Clip
-from voiceguard.training.targets import OUTPUTS, Target
+from voiceguard.training.corpora import Clip
+from voiceguard.training.lookback import LONG_HOPS
+from voiceguard.training.targets import PRESSURED, Target
 from voiceguard.training.voices import Voice
 
-ROW_HOPS: Final = 8
-"""Hops in a row: long enough for a change of mood and for the whole window after it."""
+ROW_HOPS: Final = LONG_HOPS
+"""Hops in a row: as many as a score looks back on."""
 
-SWITCH_WEIGHT: Final = 0.25
-"""Weight of the first second after a change of clip: the window still holds the clip before."""
-
-_SWITCH_HOPS: Final = 2
-_SAME_EMOTION: Final = 0.5
-_SHARES: Final = {"crema-d": 0.76, "emo-db": 0.09, "emogator": 0.09, "calm": 0.06}
+_SHARES: Final = {"crema-d": 0.72, "emo-db": 0.1, "emogator": 0.14, "calm": 0.04}
 """Share of rows drawn from each corpus; corpora not given leave theirs to the others."""
+
+_OTHER_CORPUS: Final = 0.2
+
+_ANGRY: Final = frozenset({"anger", PRESSURED})
+_AFRAID: Final = frozenset({"fear", "distress"})
+_EMOTION_SHARES: Final = (0.27, 0.2, 0.53)
+"""Of a speaker's rows, the angry, the afraid and the others, if there are such."""
+
+_OTHER_VOICES: Final = 4
+
+_ECHOED_TOGETHER: Final = 12
+_AHEAD: Final = 12
+"""Batches that are kept for their echoes, and that are made in advance."""
+
+_EVEN_LEVEL: Final = 0.7
+"""How often the clips of a row are brought to about one level; else each has any."""
+
+_LEVEL_DB: Final = 1.7
+"""Standard deviation of about."""
 
 
 class TrainingDataError(VoiceguardError):
@@ -74,6 +89,39 @@ class Batches(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class _Speaker:
+    """A speaker's utterances by emotion, and how often each emotion is drawn."""
+
+    by_emotion: Sequence[Sequence[Utterance]]
+    shares: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, utterances: Sequence[Utterance]) -> _Speaker:
+        """Give the angry, the afraid and the others their shares."""
+        by_emotion: dict[str, list[Utterance]] = defaultdict(list)
+        for utterance in utterances:
+            by_emotion[utterance.clip.emotion].append(utterance)
+        kinds = np.array([_kind(emotion) for emotion in by_emotion])
+        shares = np.array([float(len(own)) for own in by_emotion.values()])
+        for kind, share in enumerate(_EMOTION_SHARES):
+            mine = kinds == kind
+            if mine.any():
+                shares[mine] *= share / shares[mine].sum()
+        return cls(list(by_emotion.values()), shares / shares.sum())
+
+    def drawn(self, rng: np.random.Generator) -> Sequence[Utterance]:
+        """Draw an emotion and return the utterances of it."""
+        return self.by_emotion[rng.choice(len(self.by_emotion), p=self.shares)]
+
+
+def _kind(emotion: str) -> int:
+    """Return the place of an emotion in `_EMOTION_SHARES`."""
+    if emotion in _ANGRY:
+        return 0
+    return 1 if emotion in _AFRAID else 2
+
+
 class RowSampler:
     """Draws rows at random. Step n of a seed is the same row whatever was drawn before."""
 
@@ -88,48 +136,59 @@ class RowSampler:
         by_speaker: dict[tuple[str, str], list[Utterance]] = defaultdict(list)
         for utterance in utterances:
             by_speaker[utterance.clip.corpus, _voice(utterance.clip)].append(utterance)
-        self._speakers: dict[str, list[list[Utterance]]] = defaultdict(list)
+        self._speakers: dict[str, list[_Speaker]] = defaultdict(list)
         for (corpus, _), own in by_speaker.items():
-            self._speakers[corpus].append(own)
+            self._speakers[corpus].append(_Speaker.of(own))
         self._corpora = sorted(self._speakers)
-        shares = np.array([_SHARES.get(corpus, 0.2) for corpus in self._corpora])
+        shares = np.array([_SHARES.get(corpus, _OTHER_CORPUS) for corpus in self._corpora])
         self._shares = shares / shares.sum()
 
     def batch(self, step: int, rows: int) -> Batch:
         """Return the rows of one step."""
         rng = np.random.default_rng((self._seed, step))
         line = Line(rng, self._sounds, self._chances)
-        drawn = [self._row(rng) for _ in range(rows)]
-        speech, targets = [row[0] for row in drawn], [row[1] for row in drawn]
-        pcm = []
-        for index, samples in enumerate(speech):
-            picks = rng.integers(rows, size=6)
-            others = [speech[pick] for pick in picks if pick != index]
-            pcm.append(line.carry(samples, others))
-        return Batch(np.stack(pcm), *(np.stack(part) for part in zip(*targets, strict=True)))
+        drawn = [self._row(line, rng) for _ in range(rows)]
+        targets = zip(*(of_row for _, of_row in drawn), strict=True)
+        return Batch(np.stack([pcm for pcm, _ in drawn]), *(np.stack(part) for part in targets))
 
-    def _row(self, rng: np.random.Generator) -> tuple[Samples, HopTargets]:
-        """Return speech before the line, and what to learn from each hop."""
+    def _row(self, line: Line, rng: np.random.Generator) -> tuple[Samples, HopTargets]:
+        """Return speech, and what to learn from each hop.
+
+        Each clip comes over a line of its own, so that what a row has in common is the
+        voice and its emotion.
+        """
         length = ROW_HOPS * HOP_SAMPLES
         corpus = self._corpora[rng.choice(len(self._corpora), p=self._shares)]
-        speakers = self._speakers[corpus]
-        own = speakers[rng.integers(len(speakers))]
+        own = self._speaker(corpus, rng).drawn(rng)
         voice = Voice.drawn(rng)
-        evens_level = rng.random() < 0.6
+        evens_level = rng.random() < _EVEN_LEVEL
         samples = np.zeros(length, np.float32)
         owner = np.zeros(length, np.int32)
         used: list[Utterance] = []
         filled = 0
         while filled < length:
-            utterance = _next_utterance(own, used, rng)
+            utterance = own[int(rng.integers(len(own)))]
             piece = voice.speaking(_float(utterance.speech))
+            piece = piece if used else _from_somewhere(piece, length, rng)
+            piece = piece[: length - filled]
+            piece = line.carry(piece, self._other_voices(len(piece), rng))
             piece = _relevelled(piece, rng) if evens_level else piece
-            stop = min(filled + len(piece), length)
-            samples[filled:stop] = piece[: stop - filled]
+            stop = filled + len(piece)
+            samples[filled:stop] = piece
             owner[filled:stop] = len(used)
             used.append(utterance)
             filled = stop
         return samples, _hop_targets(owner, used)
+
+    def _speaker(self, corpus: str, rng: np.random.Generator) -> _Speaker:
+        speakers = self._speakers[corpus]
+        return speakers[int(rng.integers(len(speakers)))]
+
+    def _other_voices(self, length: int, rng: np.random.Generator) -> list[Samples]:
+        """Return clips of other people, for babble and echo."""
+        corpora = rng.choice(self._corpora, _OTHER_VOICES)
+        own = [self._speaker(str(corpus), rng).drawn(rng) for corpus in corpora]
+        return [_float(clips[int(rng.integers(len(clips)))].speech[:length]) for clips in own]
 
 
 def _voice(clip: Clip) -> str:
@@ -141,54 +200,58 @@ def _float(speech: NDArray[np.int16]) -> Samples:
     return np.asarray(speech / FULL_SCALE, np.float32)
 
 
-def _next_utterance(
-    own: list[Utterance], used: list[Utterance], rng: np.random.Generator
-) -> Utterance:
-    """Draw the next clip: half of the time of the same emotion as the last."""
-    if used and rng.random() < _SAME_EMOTION:
-        same = [one for one in own if one.clip.emotion == used[-1].clip.emotion]
-        return same[rng.integers(len(same))]
-    return own[rng.integers(len(own))]
+def _from_somewhere(piece: Samples, length: int, rng: np.random.Generator) -> Samples:
+    """Return a clip longer than a row from anywhere in it, so that all of it is learnt."""
+    spare = len(piece) - length
+    return piece[rng.integers(spare + 1) :] if spare > 0 else piece
 
 
 def _relevelled(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Bring a clip near one common level, so that loudness does not tell its emotion."""
+    """Bring a clip near one common level."""
     rms = float(np.sqrt(np.mean(samples**2))) + 1e-6
-    return np.asarray(samples * (0.05 / rms * 10 ** (rng.normal(0.0, 3.0) / 20)), np.float32)
+    return np.asarray(samples * (0.05 / rms * 10 ** (rng.normal(0.0, _LEVEL_DB) / 20)), np.float32)
 
 
 def _hop_targets(owner: NDArray[np.int32], used: list[Utterance]) -> HopTargets:
-    """Return targets and weights of each hop from the clip that fills most of it."""
-    outputs = np.zeros((ROW_HOPS, len(OUTPUTS)), np.float32)
-    pressure = np.zeros(ROW_HOPS, np.float32)
-    emotions = np.zeros((ROW_HOPS, len(EMOTIONS)), np.float32)
-    weights = np.zeros(ROW_HOPS, np.float32)
-    previous, since_switch = used[0], ROW_HOPS
-    for hop in range(ROW_HOPS):
-        counts = np.bincount(owner[hop * HOP_SAMPLES : (hop + 1) * HOP_SAMPLES])
-        current = used[int(np.argmax(counts))]
-        changed = current.clip.emotion != previous.clip.emotion
-        since_switch = 0 if changed else since_switch + 1
-        outputs[hop], emotions[hop] = current.target.outputs, current.target.emotions
-        pressure[hop] = current.target.pressure_alone
-        settled = 1.0 if since_switch >= _SWITCH_HOPS else SWITCH_WEIGHT
-        weights[hop] = current.target.weight * settled
-        previous = current
-    return outputs, pressure, emotions, weights
+    """Return targets and weights of each hop from the clip that fills most of it.
+
+    A hop counts the more, the more of the model's window is filled by then.
+    """
+    owners = owner.reshape(ROW_HOPS, HOP_SAMPLES)
+    targets = [used[int(np.argmax(np.bincount(hop)))].target for hop in owners]
+    filled = np.arange(1, ROW_HOPS + 1) / LONG_HOPS
+    return (
+        np.array([target.outputs for target in targets], np.float32),
+        np.array([target.pressure_alone for target in targets], np.float32),
+        np.array([target.emotions for target in targets], np.float32),
+        np.array([target.weight for target in targets], np.float32) * filled.astype(np.float32),
+    )
 
 
-def prefetched(sampler: Batches, steps: int, rows: int, ahead: int = 3) -> Iterator[Batch]:
-    """Yield the batches of `steps` steps, prepared in a thread while the last one is learnt."""
+def prefetched(batches: Batches, steps: int, rows: int, echoes: int = 1) -> Iterator[Batch]:
+    """Yield the batches of `steps` steps, prepared in a thread while others are learnt.
+
+    Each batch comes `echoes` times, a dozen others in between: rendering speech costs more than
+    learning from it (data echoing; Choi et al. 2019, arXiv:1907.05550).
+    """
+    numbers = [_batch_of(step, echoes) for step in range(steps)]
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="examples") as pool:
-        waiting: list[Future[Batch]] = []
+        waiting: dict[int, Future[Batch]] = {}
+        submitted = 0
         try:
-            for step in range(steps + ahead):
-                if step < steps:
-                    waiting.append(pool.submit(sampler.batch, step, rows))
-                if (step >= ahead or step >= steps) and waiting:
-                    yield waiting.pop(0).result()
-            while waiting:
-                yield waiting.pop(0).result()
+            for number in numbers:
+                for new in range(submitted, min(number + _AHEAD, max(numbers)) + 1):
+                    waiting[new] = pool.submit(batches.batch, new, rows)
+                    submitted = new + 1
+                for old in [each for each in waiting if each < number - number % _ECHOED_TOGETHER]:
+                    del waiting[old]
+                yield waiting[number].result()
         finally:
-            for future in waiting:
+            for future in waiting.values():
                 future.cancel()
+
+
+def _batch_of(step: int, echoes: int) -> int:
+    """Return the number of a step's batch: some in turn, as often as they are echoed, then more."""
+    turn = step // (_ECHOED_TOGETHER * echoes)
+    return turn * _ECHOED_TOGETHER + step % _ECHOED_TOGETHER

@@ -30,11 +30,13 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from voiceguard.core.units import HOP_SAMPLES
 from voiceguard.training.calibrate import Calibration
 from voiceguard.training.network import StressNetwork
+from voiceguard.training.targets import OUTPUTS
 
 OPSET: Final = 17
 PRODUCER: Final = "voiceguard train"
 
 _MEASURED_RUNS: Final = 200
+_TCN_PARTS: Final = ("/stem/", "/blocks.", "/slower/", "/slow_blocks.")
 
 
 class ServedNetwork(nn.Module):
@@ -76,17 +78,23 @@ class _Affine(nn.Module):
 
 
 def folded(network: StressNetwork) -> StressNetwork:
-    """Return a copy whose batch norms are folded into the convolutions before them."""
+    """Return a copy whose batch norms are folded into the layers beside them."""
     copied = copy.deepcopy(network).eval()
-    copied.input_norm = _Affine(network.input_norm)  # type: ignore[assignment]
-    copied.head[0] = _Affine(network.head[0])  # type: ignore[arg-type]
-    pairs: list[tuple[nn.Module, str]] = [(copied, "stem")]
-    for block in copied.blocks:
+    steps = copied.step_experts
+    steps.input_norm = _Affine(steps.input_norm)  # type: ignore[assignment]
+    pairs: list[tuple[nn.Module, str]] = [(steps, "stem"), (steps, "slower")]
+    for block in (*steps.blocks, *steps.slow_blocks):
         pairs += [(block, "dilated"), (block, "pointwise")]
     for owner, name in pairs:
         fused = fuse_conv_bn_eval(getattr(owner, name), getattr(owner, f"{name}_norm"))
         setattr(owner, name, fused)
         setattr(owner, f"{name}_norm", nn.Identity())
+    for head in (steps.head, copied.hop_experts.head):
+        affine = _Affine(head.norm)
+        hidden, weight = head.hidden, head.hidden.weight * head.hidden.allowed
+        hidden.bias = nn.Parameter(hidden.bias + (weight @ affine.shift)[:, 0])
+        hidden.weight = nn.Parameter(weight * affine.scale.T)
+        head.norm = nn.Identity()  # type: ignore[assignment]
     return copied
 
 
@@ -120,7 +128,7 @@ def _named(model: onnx.ModelProto, network: StressNetwork) -> onnx.ModelProto:
     model.producer_name, model.producer_version = PRODUCER, ""
     model.graph.name = "stress"
     scores, next_state = model.graph.output
-    scores.type.tensor_type.shape.dim[2].dim_value = network.outputs.out_channels
+    scores.type.tensor_type.shape.dim[2].dim_value = len(OUTPUTS)
     next_state.type.tensor_type.shape.dim[1].dim_value = network.state_size
     onnx.checker.check_model(model)
     return model
@@ -178,7 +186,7 @@ def quantised_bytes(model: bytes, rows: Sequence[NDArray[np.float32]], state_siz
 
 
 def _is_of_tcn(node: onnx.NodeProto) -> bool:
-    return node.op_type == "Conv" and ("/stem/" in node.name or "/blocks." in node.name)
+    return node.op_type == "Conv" and any(part in node.name for part in _TCN_PARTS)
 
 
 class Runner:

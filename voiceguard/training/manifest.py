@@ -15,12 +15,13 @@ from voiceguard.training.calls import describe
 from voiceguard.training.checkpoint import CHECKPOINT_FILE, checkpoint_bytes
 from voiceguard.training.corpora import Corpus
 from voiceguard.training.folder import MANIFEST_FILE, MODEL_FILE, corpus_record, write_folder
-from voiceguard.training.network import LONG_HOPS, StressNetwork
+from voiceguard.training.lookback import LONG_HOPS
+from voiceguard.training.network import StressNetwork
 from voiceguard.training.targets import OUTPUTS
 
 __all__ = ["MANIFEST_FILE", "MODEL_FILE", "MODEL_VERSION", "Provenance", "write_model"]
 
-MODEL_VERSION: Final = "2026.11.1"
+MODEL_VERSION: Final = "2026.11.2"
 
 
 @dataclass(frozen=True, slots=True)

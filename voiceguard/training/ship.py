@@ -41,8 +41,9 @@ from voiceguard.training.corpora import Corpus
 from voiceguard.training.examples import TrainingDataError
 from voiceguard.training.export import Cost, Runner, measure_cost, onnx_bytes, quantised_bytes
 from voiceguard.training.gating import hops_of, speech_of
+from voiceguard.training.lookback import LONG_HOPS
 from voiceguard.training.manifest import Provenance, write_model
-from voiceguard.training.network import LONG_HOPS, StressNetwork
+from voiceguard.training.network import StressNetwork
 from voiceguard.training.targets import OUTPUTS, target_of
 
 MOST_AUC_LOST: Final = 0.003

@@ -48,6 +48,7 @@ class Plan:
             rows=32,
             peak_rate=3e-4,
             warm_up_steps=max(self.steps // 10, 1),
+            echoes=1,
             averaging=0.98,
         )
 
