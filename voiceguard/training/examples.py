@@ -26,6 +26,7 @@ _SHARES: Final = {"crema-d": 0.72, "emo-db": 0.1, "emogator": 0.14, "calm": 0.04
 """Share of rows drawn from each corpus; corpora not given leave theirs to the others."""
 
 _OTHER_CORPUS: Final = 0.2
+"""Of any corpus that is not named above."""
 
 _ANGRY: Final = frozenset({"anger", PRESSURED})
 _AFRAID: Final = frozenset({"fear", "distress"})
