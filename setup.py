@@ -58,10 +58,19 @@ TRAINING = [
     "scipy>=1.15.0",
     "torch>=2.6.0",
 ]
+PARQUET = ["pyarrow>=18.0.0"]
+POSTGRES = ["psycopg[binary]>=3.2.0"]
+REVIEW = ["starlette>=0.41.0", "uvicorn>=0.32.0"]
+TIMESTAMPS = ["rfc3161-client>=1.0.0"]
 TEST = [
-    "cryptography>=44.0.0",
+    *PARQUET,
+    *POSTGRES,
+    *REVIEW,
+    *TIMESTAMPS,
+    "httpx>=0.28.0",
     "hypothesis>=6.122.0",
     ONNX,
+    "playwright>=1.49.0",
     "pytest>=8.4.0",
     "pytest-asyncio>=1.0.0",
     "pytest-cov>=6.0.0",
@@ -108,11 +117,14 @@ setup(
     packages=find_packages(include=["voiceguard", "voiceguard.*"]),
     package_data={
         "voiceguard": ["py.typed", "policies/*.toml", "samples/*"],
+        "voiceguard.review": ["static/**/*", "static/*"],
         "voiceguard.v1": ["*.pyi"],
     },
     cmdclass={"build_py": BuildWithModels},
     install_requires=[
+        "alembic>=1.14.0",
         "click>=8.1.8",
+        "cryptography>=44.0.0",
         "googleapis-common-protos>=1.70.0",
         # The generated code refuses a grpcio or protobuf older than its generator's.
         "grpcio>=1.72.1",
@@ -127,10 +139,20 @@ setup(
         "rich>=13.9.4",
         "soundfile>=0.13.0",
         "soxr>=0.5.0",
+        "sqlalchemy>=2.0.36",
         "structlog>=24.4.0",
         # Not webrtcvad: see docs/adr/0002-webrtcvad-wheels.md.
         "webrtcvad-wheels>=2.0.14",
     ],
-    extras_require={"plots": PLOTS, "training": TRAINING, "test": TEST, "dev": DEV},
+    extras_require={
+        "dev": DEV,
+        "parquet": PARQUET,
+        "plots": PLOTS,
+        "postgres": POSTGRES,
+        "review": REVIEW,
+        "test": TEST,
+        "timestamps": TIMESTAMPS,
+        "training": TRAINING,
+    },
     entry_points={"console_scripts": ["voiceguard = voiceguard.cli:main"]},
 )

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Packages that only work with an extra installed; all others must import without any.
 EXTRA_OF_PACKAGE = {
+    "voiceguard.review": "review",  # Starlette and uvicorn
     "voiceguard.training": "training",  # PyTorch, and what reads corpora
 }
 

@@ -6,6 +6,7 @@ so that two servers which report the same version apply the same rules.
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import math
 import tomllib
@@ -61,9 +62,18 @@ class AlertPolicy:
             raise PolicyError("alerts", problem)
 
 
+class AudioKeeping(enum.Enum):
+    """Which sessions' audio is kept."""
+
+    FLAGGED = "flagged"
+    """That of sessions marked high-sensitivity."""
+    ALL = "all"
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Everything that a session's decisions depend on besides its audio and the model."""
+    """What decides a session besides its audio and the model, and what is kept of it."""
 
     name: str
     version: str
@@ -82,11 +92,19 @@ class Policy:
     """Refuse sessions without consent given and notice given."""
     allow_mixed_channel: bool
     """Score a channel that carries both sides. The agent is then analysed too."""
+    keep_audio: AudioKeeping
+    """Which sessions' audio is kept for review."""
+    retention_days: float
+    """How long a session is kept after its end; a legal hold keeps it longer."""
 
     def __post_init__(self) -> None:
         missing = [level.name.lower() for level in RAISED_LEVELS if level not in self.alerts]
         if missing:
             raise PolicyError(self.name, f"alerts.{missing[0]} is missing")
+        if not self.retention_days > 0:
+            raise PolicyError(
+                self.name, f"keep.retention_days = {self.retention_days}; more than 0"
+            )
         for lower, upper in pairwise(RAISED_LEVELS):
             if self.alerts[lower].raise_threshold > self.alerts[upper].raise_threshold:
                 problem = (
@@ -123,6 +141,7 @@ def _read_policy(table: _Table, digest: str) -> Policy:
     table.text("description")
     session, handoff = table.table("session"), table.table("handoff")
     flag, alerts = table.table("flag"), table.table("alerts")
+    keep = table.table("keep")
     policy = Policy(
         name=name,
         version=f"{name}@sha256:{digest[:16]}",
@@ -133,8 +152,10 @@ def _read_policy(table: _Table, digest: str) -> Policy:
         ack_deadline_s=handoff.number("ack_deadline_s"),
         require_consent=session.boolean("require_consent"),
         allow_mixed_channel=session.boolean("allow_mixed_channel"),
+        keep_audio=keep.audio("audio"),
+        retention_days=keep.number("retention_days"),
     )
-    for part in (table, session, handoff, flag, alerts):
+    for part in (table, session, handoff, flag, alerts, keep):
         part.refuse_unknown()
     return policy
 
@@ -184,6 +205,13 @@ class _Table:
             return None
         if not isinstance(value, str) or value not in names:
             raise self._error(key, f"must be one of {', '.join(names)}, never")
+        return names[value]
+
+    def audio(self, key: str) -> AudioKeeping:
+        names = {choice.value: choice for choice in AudioKeeping}
+        value = self._take(key)
+        if not isinstance(value, str) or value not in names:
+            raise self._error(key, f"must be one of {', '.join(names)}")
         return names[value]
 
     def table(self, key: str) -> _Table:

@@ -167,6 +167,77 @@ class ServerSettings:
             0,
         ),
     )
+    keep_sessions: bool = field(
+        default=True,
+        metadata=_about("Keep what was monitored, for review and as evidence, in `data_dir`."),
+    )
+    data_dir: Path | None = field(
+        default=None,
+        metadata=_about(
+            "Folder of sessions, audio, evidence log and spool; one server at a time. Default: "
+            "`voiceguard` in `$XDG_STATE_HOME` or `~/.local/state`."
+        ),
+    )
+    database_url: str = field(
+        default="",
+        metadata=_about(
+            "Where sessions are found: a SQLAlchemy URL, such as "
+            "`postgresql+psycopg://user@host/voiceguard`. Empty: SQLite in `data_dir`."
+        ),
+    )
+    master_key_file: Path | None = field(
+        default=None,
+        metadata=_about(
+            "File of the key that wraps the sessions' keys, 64 hexadecimal digits; must not be "
+            "readable by everybody. Default: `master.key` in `data_dir`, made at the first start."
+        ),
+    )
+    master_key: str = field(
+        default="",
+        metadata=_about("The same key itself, for environments that hand out secrets that way."),
+    )
+    evidence_key_file: Path | None = field(
+        default=None,
+        metadata=_about(
+            "PEM file of the Ed25519 key that signs the evidence log. Default: `evidence.key` in "
+            "`data_dir`, made at the first start."
+        ),
+    )
+    evidence_origin: str = field(
+        default="",
+        metadata=_about(
+            "Name of the evidence log in its checkpoints, such as `voiceguard.example/log`. "
+            "Default: made at random at the first start. It never changes afterwards."
+        ),
+    )
+    spool_limit_mb: float = field(
+        default=1024.0,
+        metadata=_about(
+            "What is kept on disk while the database is away, in MB. Over that, records are "
+            "lost, and health, metrics and the evidence log say so.",
+            1,
+        ),
+    )
+    reviewers_file: Path | None = field(
+        default=None,
+        metadata=_about(
+            "File of the reviewers, written by `voiceguard reviewers`. Without it, nobody can "
+            "review. Read again on SIGHUP."
+        ),
+    )
+    sign_in_hours: float = field(
+        default=12.0, metadata=_about("How long a reviewer stays signed in.", 0.001)
+    )
+    timestamp_url: str = field(
+        default="",
+        metadata=_about(
+            "RFC 3161 authority that timestamps the evidence log's checkpoints. Empty: none."
+        ),
+    )
+    timestamp_interval_s: float = field(
+        default=3600.0,
+        metadata=_about("Time between two timestamps, when something was added.", 1),
+    )
     metrics_listen: str = field(
         default="127.0.0.1:9464",
         metadata=_about(

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from voiceguard.v1 import monitor_pb2 as voiceguard_dot_v1_dot_monitor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1avoiceguard/v1/review.proto\x12\rvoiceguard.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bvoiceguard/v1/monitor.proto\"\x8a\x03\n\x07Session\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12)\n\x04\x63\x61ll\x18\x02 \x01(\x0b\x32\x1b.voiceguard.v1.CallMetadata\x12.\n\nstarted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x07summary\x18\x05 \x01(\x0b\x32\x1d.voiceguard.v1.SessionSummary\x12\x31\n\x08handoffs\x18\x06 \x03(\x0b\x32\x1f.voiceguard.v1.HandoffRequested\x12(\n\x08verdicts\x18\x07 \x03(\x0b\x32\x16.voiceguard.v1.Verdict\x12\x16\n\x0epolicy_version\x18\x08 \x01(\t\x12\x15\n\rmodel_version\x18\t \x01(\t\x12\x12\n\naudio_kept\x18\n \x01(\x08\x12\x12\n\nlegal_hold\x18\x0b \x01(\x08\"\xe9\x02\n\x13ListSessionsRequest\x12\x1d\n\x15high_sensitivity_only\x18\x01 \x01(\x08\x12,\n\tmin_level\x18\x02 \x01(\x0e\x32\x19.voiceguard.v1.AlertLevel\x12\x31\n\rstarted_after\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0estarted_before\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x63\x61mpaign\x18\x05 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x06 \x01(\t\x12\x0f\n\x07\x63\x61ll_id\x18\x07 \x01(\t\x12\x17\n\x0f\x63ustomer_number\x18\x08 \x01(\t\x12\x17\n\x0funreviewed_only\x18\t \x01(\x08\x12\x10\n\x08order_by\x18\n \x01(\t\x12\x11\n\tpage_size\x18\x0b \x01(\x05\x12\x12\n\npage_token\x18\x0c \x01(\t\"Y\n\x14ListSessionsResponse\x12(\n\x08sessions\x18\x01 \x03(\x0b\x32\x16.voiceguard.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x11GetSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"=\n\x12GetSessionResponse\x12\'\n\x07session\x18\x01 \x01(\x0b\x32\x16.voiceguard.v1.Session\"N\n\x11ListEventsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"]\n\x12ListEventsResponse\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.voiceguard.v1.MonitorResponse\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"B\n\x12WatchAlertsRequest\x12,\n\tmin_level\x18\x01 \x01(\x0e\x32\x19.voiceguard.v1.AlertLevel\"X\n\x13WatchAlertsResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12-\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x1e.voiceguard.v1.MonitorResponse\"\x85\x01\n\x0fGetAudioRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12/\n\x0cstart_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x1f\n\x10GetAudioResponse\x12\x0b\n\x03wav\x18\x01 \x01(\x0c\"z\n\x14RecordVerdictRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x12\n\nhandoff_id\x18\x02 \x01(\t\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.voiceguard.v1.Verdict.Kind\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\"@\n\x15RecordVerdictResponse\x12\'\n\x07verdict\x18\x01 \x01(\x0b\x32\x16.voiceguard.v1.Verdict\"\x89\x02\n\x07Verdict\x12\x12\n\nverdict_id\x18\x01 \x01(\t\x12\x12\n\nhandoff_id\x18\x02 \x01(\t\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.voiceguard.v1.Verdict.Kind\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\x12\x10\n\x08reviewer\x18\x05 \x01(\t\x12/\n\x0brecorded_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"W\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0eKIND_CONFIRMED\x10\x01\x12\x14\n\x10KIND_FALSE_ALARM\x10\x02\x12\x0f\n\x0bKIND_UNSURE\x10\x03\"+\n\x15\x45xportEvidenceRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"(\n\x16\x45xportEvidenceResponse\x12\x0e\n\x06\x62undle\x18\x01 \x01(\x0c\x32\xf2\x04\n\rReviewService\x12W\n\x0cListSessions\x12\".voiceguard.v1.ListSessionsRequest\x1a#.voiceguard.v1.ListSessionsResponse\x12Q\n\nGetSession\x12 .voiceguard.v1.GetSessionRequest\x1a!.voiceguard.v1.GetSessionResponse\x12Q\n\nListEvents\x12 .voiceguard.v1.ListEventsRequest\x1a!.voiceguard.v1.ListEventsResponse\x12V\n\x0bWatchAlerts\x12!.voiceguard.v1.WatchAlertsRequest\x1a\".voiceguard.v1.WatchAlertsResponse0\x01\x12M\n\x08GetAudio\x12\x1e.voiceguard.v1.GetAudioRequest\x1a\x1f.voiceguard.v1.GetAudioResponse0\x01\x12Z\n\rRecordVerdict\x12#.voiceguard.v1.RecordVerdictRequest\x1a$.voiceguard.v1.RecordVerdictResponse\x12_\n\x0e\x45xportEvidence\x12$.voiceguard.v1.ExportEvidenceRequest\x1a%.voiceguard.v1.ExportEvidenceResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1avoiceguard/v1/review.proto\x12\rvoiceguard.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bvoiceguard/v1/monitor.proto\"\xfa\x05\n\x07Session\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12)\n\x04\x63\x61ll\x18\x02 \x01(\x0b\x32\x1b.voiceguard.v1.CallMetadata\x12.\n\nstarted_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x07summary\x18\x05 \x01(\x0b\x32\x1d.voiceguard.v1.SessionSummary\x12\x31\n\x08handoffs\x18\x06 \x03(\x0b\x32\x1f.voiceguard.v1.HandoffRequested\x12(\n\x08verdicts\x18\x07 \x03(\x0b\x32\x16.voiceguard.v1.Verdict\x12\x16\n\x0epolicy_version\x18\x08 \x01(\t\x12\x15\n\rmodel_version\x18\t \x01(\t\x12\x12\n\naudio_kept\x18\n \x01(\x08\x12\x12\n\nlegal_hold\x18\x0b \x01(\x08\x12\x35\n\x0bsettlements\x18\x0c \x03(\x0b\x32 .voiceguard.v1.HandoffSettlement\x12.\n\x07\x66lagged\x18\r \x01(\x0b\x32\x1d.voiceguard.v1.SessionFlagged\x12.\n\nflagged_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65nded\x18\x0f \x01(\t\x12)\n\x05\x61udio\x18\x10 \x01(\x0b\x32\x1a.voiceguard.v1.AudioFormat\x12\x30\n\x0cretain_until\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\terased_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x07\x63onsent\x18\x13 \x01(\x0b\x32\x16.voiceguard.v1.Consent\x12\x13\n\x0b\x65vidence_id\x18\x14 \x01(\t\"\xac\x01\n\x11HandoffSettlement\x12\x12\n\nhandoff_id\x18\x01 \x01(\t\x12\x32\n\x07outcome\x18\x02 \x01(\x0e\x32!.voiceguard.v1.HandoffAck.Outcome\x12\x0f\n\x07\x65xpired\x18\x03 \x01(\x08\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12.\n\nsettled_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc4\x03\n\x13ListSessionsRequest\x12\x1d\n\x15high_sensitivity_only\x18\x01 \x01(\x08\x12,\n\tmin_level\x18\x02 \x01(\x0e\x32\x19.voiceguard.v1.AlertLevel\x12\x31\n\rstarted_after\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0estarted_before\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x63\x61mpaign\x18\x05 \x01(\t\x12\x10\n\x08\x61gent_id\x18\x06 \x01(\t\x12\x0f\n\x07\x63\x61ll_id\x18\x07 \x01(\t\x12\x17\n\x0f\x63ustomer_number\x18\x08 \x01(\t\x12\x17\n\x0funreviewed_only\x18\t \x01(\x08\x12\x10\n\x08order_by\x18\n \x01(\t\x12\x11\n\tpage_size\x18\x0b \x01(\x05\x12\x12\n\npage_token\x18\x0c \x01(\t\x12,\n\x07verdict\x18\r \x01(\x0e\x32\x1b.voiceguard.v1.Verdict.Kind\x12\x12\n\nwith_total\x18\x0e \x01(\x08\x12\x17\n\x0flegal_hold_only\x18\x0f \x01(\x08\"h\n\x14ListSessionsResponse\x12(\n\x08sessions\x18\x01 \x03(\x0b\x32\x16.voiceguard.v1.Session\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\r\n\x05total\x18\x03 \x01(\x03\"\'\n\x11GetSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"=\n\x12GetSessionResponse\x12\'\n\x07session\x18\x01 \x01(\x0b\x32\x16.voiceguard.v1.Session\"N\n\x11ListEventsRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"\x8e\x01\n\x12ListEventsResponse\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.voiceguard.v1.MonitorResponse\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12/\n\x0brecorded_at\x18\x03 \x03(\x0b\x32\x1a.google.protobuf.Timestamp\"B\n\x12WatchAlertsRequest\x12,\n\tmin_level\x18\x01 \x01(\x0e\x32\x19.voiceguard.v1.AlertLevel\"X\n\x13WatchAlertsResponse\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12-\n\x05\x65vent\x18\x02 \x01(\x0b\x32\x1e.voiceguard.v1.MonitorResponse\"\x85\x01\n\x0fGetAudioRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12/\n\x0cstart_offset\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\nend_offset\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x1f\n\x10GetAudioResponse\x12\x0b\n\x03wav\x18\x01 \x01(\x0c\"z\n\x14RecordVerdictRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x12\n\nhandoff_id\x18\x02 \x01(\t\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.voiceguard.v1.Verdict.Kind\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\"@\n\x15RecordVerdictResponse\x12\'\n\x07verdict\x18\x01 \x01(\x0b\x32\x16.voiceguard.v1.Verdict\"\x89\x02\n\x07Verdict\x12\x12\n\nverdict_id\x18\x01 \x01(\t\x12\x12\n\nhandoff_id\x18\x02 \x01(\t\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.voiceguard.v1.Verdict.Kind\x12\x0f\n\x07\x63omment\x18\x04 \x01(\t\x12\x10\n\x08reviewer\x18\x05 \x01(\t\x12/\n\x0brecorded_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"W\n\x04Kind\x12\x14\n\x10KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0eKIND_CONFIRMED\x10\x01\x12\x14\n\x10KIND_FALSE_ALARM\x10\x02\x12\x0f\n\x0bKIND_UNSURE\x10\x03\"+\n\x15\x45xportEvidenceRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"(\n\x16\x45xportEvidenceResponse\x12\x0e\n\x06\x62undle\x18\x01 \x01(\x0c\"/\n\rSignInRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08password\x18\x02 \x01(\t\"{\n\x0eSignInResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12.\n\nexpires_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06tenant\x18\x04 \x01(\t\x12\x0c\n\x04role\x18\x05 \x01(\t\"G\n\x13SetLegalHoldRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0c\n\x04hold\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\"?\n\x14SetLegalHoldResponse\x12\'\n\x07session\x18\x01 \x01(\x0b\x32\x16.voiceguard.v1.Session\"9\n\x13\x45raseSessionRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"?\n\x14\x45raseSessionResponse\x12\'\n\x07session\x18\x01 \x01(\x0b\x32\x16.voiceguard.v1.Session\"(\n\x12GetWaveformRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"l\n\x13GetWaveformResponse\x12(\n\x08\x63hannels\x18\x01 \x03(\x0b\x32\x16.voiceguard.v1.Outline\x12+\n\x08\x64uration\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"*\n\x07Outline\x12\x0e\n\x06lowest\x18\x01 \x03(\x11\x12\x0f\n\x07highest\x18\x02 \x03(\x11\"\xab\x01\n\x14GetStatisticsRequest\x12\x31\n\rstarted_after\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0estarted_before\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x63\x61mpaign\x18\x03 \x01(\t\x12\x1a\n\x12utc_offset_minutes\x18\x04 \x01(\x05\"\xa1\x01\n\x15GetStatisticsResponse\x12+\n\x05total\x18\x01 \x01(\x0b\x32\x1c.voiceguard.v1.StatisticsRow\x12*\n\x04\x64\x61ys\x18\x02 \x03(\x0b\x32\x1c.voiceguard.v1.StatisticsRow\x12/\n\tcampaigns\x18\x03 \x03(\x0b\x32\x1c.voiceguard.v1.StatisticsRow\"\xe0\x01\n\rStatisticsRow\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08sessions\x18\x02 \x01(\x03\x12\x0f\n\x07\x66lagged\x18\x03 \x01(\x03\x12\x18\n\x10\x66lagged_reviewed\x18\x04 \x01(\x03\x12\x10\n\x08handoffs\x18\x05 \x01(\x03\x12\x11\n\tconfirmed\x18\x06 \x01(\x03\x12\x14\n\x0c\x66\x61lse_alarms\x18\x07 \x01(\x03\x12\x0e\n\x06unsure\x18\x08 \x01(\x03\x12\x39\n\x16median_time_to_verdict\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\"\'\n\x11ListAccessRequest\x12\x12\n\nsession_id\x18\x01 \x01(\t\"A\n\x12ListAccessResponse\x12+\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1a.voiceguard.v1.AccessEntry\"d\n\x0b\x41\x63\x63\x65ssEntry\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x02 \x01(\t\x12&\n\x02\x61t\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t2\xf0\x08\n\rReviewService\x12W\n\x0cListSessions\x12\".voiceguard.v1.ListSessionsRequest\x1a#.voiceguard.v1.ListSessionsResponse\x12Q\n\nGetSession\x12 .voiceguard.v1.GetSessionRequest\x1a!.voiceguard.v1.GetSessionResponse\x12Q\n\nListEvents\x12 .voiceguard.v1.ListEventsRequest\x1a!.voiceguard.v1.ListEventsResponse\x12V\n\x0bWatchAlerts\x12!.voiceguard.v1.WatchAlertsRequest\x1a\".voiceguard.v1.WatchAlertsResponse0\x01\x12M\n\x08GetAudio\x12\x1e.voiceguard.v1.GetAudioRequest\x1a\x1f.voiceguard.v1.GetAudioResponse0\x01\x12Z\n\rRecordVerdict\x12#.voiceguard.v1.RecordVerdictRequest\x1a$.voiceguard.v1.RecordVerdictResponse\x12_\n\x0e\x45xportEvidence\x12$.voiceguard.v1.ExportEvidenceRequest\x1a%.voiceguard.v1.ExportEvidenceResponse0\x01\x12\x45\n\x06SignIn\x12\x1c.voiceguard.v1.SignInRequest\x1a\x1d.voiceguard.v1.SignInResponse\x12W\n\x0cSetLegalHold\x12\".voiceguard.v1.SetLegalHoldRequest\x1a#.voiceguard.v1.SetLegalHoldResponse\x12W\n\x0c\x45raseSession\x12\".voiceguard.v1.EraseSessionRequest\x1a#.voiceguard.v1.EraseSessionResponse\x12T\n\x0bGetWaveform\x12!.voiceguard.v1.GetWaveformRequest\x1a\".voiceguard.v1.GetWaveformResponse\x12Z\n\rGetStatistics\x12#.voiceguard.v1.GetStatisticsRequest\x1a$.voiceguard.v1.GetStatisticsResponse\x12Q\n\nListAccess\x12 .voiceguard.v1.ListAccessRequest\x1a!.voiceguard.v1.ListAccessResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,39 +35,71 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'voiceguard.v1.review_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SESSION']._serialized_start=140
-  _globals['_SESSION']._serialized_end=534
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=537
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=898
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=900
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=989
-  _globals['_GETSESSIONREQUEST']._serialized_start=991
-  _globals['_GETSESSIONREQUEST']._serialized_end=1030
-  _globals['_GETSESSIONRESPONSE']._serialized_start=1032
-  _globals['_GETSESSIONRESPONSE']._serialized_end=1093
-  _globals['_LISTEVENTSREQUEST']._serialized_start=1095
-  _globals['_LISTEVENTSREQUEST']._serialized_end=1173
-  _globals['_LISTEVENTSRESPONSE']._serialized_start=1175
-  _globals['_LISTEVENTSRESPONSE']._serialized_end=1268
-  _globals['_WATCHALERTSREQUEST']._serialized_start=1270
-  _globals['_WATCHALERTSREQUEST']._serialized_end=1336
-  _globals['_WATCHALERTSRESPONSE']._serialized_start=1338
-  _globals['_WATCHALERTSRESPONSE']._serialized_end=1426
-  _globals['_GETAUDIOREQUEST']._serialized_start=1429
-  _globals['_GETAUDIOREQUEST']._serialized_end=1562
-  _globals['_GETAUDIORESPONSE']._serialized_start=1564
-  _globals['_GETAUDIORESPONSE']._serialized_end=1595
-  _globals['_RECORDVERDICTREQUEST']._serialized_start=1597
-  _globals['_RECORDVERDICTREQUEST']._serialized_end=1719
-  _globals['_RECORDVERDICTRESPONSE']._serialized_start=1721
-  _globals['_RECORDVERDICTRESPONSE']._serialized_end=1785
-  _globals['_VERDICT']._serialized_start=1788
-  _globals['_VERDICT']._serialized_end=2053
-  _globals['_VERDICT_KIND']._serialized_start=1966
-  _globals['_VERDICT_KIND']._serialized_end=2053
-  _globals['_EXPORTEVIDENCEREQUEST']._serialized_start=2055
-  _globals['_EXPORTEVIDENCEREQUEST']._serialized_end=2098
-  _globals['_EXPORTEVIDENCERESPONSE']._serialized_start=2100
-  _globals['_EXPORTEVIDENCERESPONSE']._serialized_end=2140
-  _globals['_REVIEWSERVICE']._serialized_start=2143
-  _globals['_REVIEWSERVICE']._serialized_end=2769
+  _globals['_SESSION']._serialized_end=902
+  _globals['_HANDOFFSETTLEMENT']._serialized_start=905
+  _globals['_HANDOFFSETTLEMENT']._serialized_end=1077
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=1080
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=1532
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1534
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1638
+  _globals['_GETSESSIONREQUEST']._serialized_start=1640
+  _globals['_GETSESSIONREQUEST']._serialized_end=1679
+  _globals['_GETSESSIONRESPONSE']._serialized_start=1681
+  _globals['_GETSESSIONRESPONSE']._serialized_end=1742
+  _globals['_LISTEVENTSREQUEST']._serialized_start=1744
+  _globals['_LISTEVENTSREQUEST']._serialized_end=1822
+  _globals['_LISTEVENTSRESPONSE']._serialized_start=1825
+  _globals['_LISTEVENTSRESPONSE']._serialized_end=1967
+  _globals['_WATCHALERTSREQUEST']._serialized_start=1969
+  _globals['_WATCHALERTSREQUEST']._serialized_end=2035
+  _globals['_WATCHALERTSRESPONSE']._serialized_start=2037
+  _globals['_WATCHALERTSRESPONSE']._serialized_end=2125
+  _globals['_GETAUDIOREQUEST']._serialized_start=2128
+  _globals['_GETAUDIOREQUEST']._serialized_end=2261
+  _globals['_GETAUDIORESPONSE']._serialized_start=2263
+  _globals['_GETAUDIORESPONSE']._serialized_end=2294
+  _globals['_RECORDVERDICTREQUEST']._serialized_start=2296
+  _globals['_RECORDVERDICTREQUEST']._serialized_end=2418
+  _globals['_RECORDVERDICTRESPONSE']._serialized_start=2420
+  _globals['_RECORDVERDICTRESPONSE']._serialized_end=2484
+  _globals['_VERDICT']._serialized_start=2487
+  _globals['_VERDICT']._serialized_end=2752
+  _globals['_VERDICT_KIND']._serialized_start=2665
+  _globals['_VERDICT_KIND']._serialized_end=2752
+  _globals['_EXPORTEVIDENCEREQUEST']._serialized_start=2754
+  _globals['_EXPORTEVIDENCEREQUEST']._serialized_end=2797
+  _globals['_EXPORTEVIDENCERESPONSE']._serialized_start=2799
+  _globals['_EXPORTEVIDENCERESPONSE']._serialized_end=2839
+  _globals['_SIGNINREQUEST']._serialized_start=2841
+  _globals['_SIGNINREQUEST']._serialized_end=2888
+  _globals['_SIGNINRESPONSE']._serialized_start=2890
+  _globals['_SIGNINRESPONSE']._serialized_end=3013
+  _globals['_SETLEGALHOLDREQUEST']._serialized_start=3015
+  _globals['_SETLEGALHOLDREQUEST']._serialized_end=3086
+  _globals['_SETLEGALHOLDRESPONSE']._serialized_start=3088
+  _globals['_SETLEGALHOLDRESPONSE']._serialized_end=3151
+  _globals['_ERASESESSIONREQUEST']._serialized_start=3153
+  _globals['_ERASESESSIONREQUEST']._serialized_end=3210
+  _globals['_ERASESESSIONRESPONSE']._serialized_start=3212
+  _globals['_ERASESESSIONRESPONSE']._serialized_end=3275
+  _globals['_GETWAVEFORMREQUEST']._serialized_start=3277
+  _globals['_GETWAVEFORMREQUEST']._serialized_end=3317
+  _globals['_GETWAVEFORMRESPONSE']._serialized_start=3319
+  _globals['_GETWAVEFORMRESPONSE']._serialized_end=3427
+  _globals['_OUTLINE']._serialized_start=3429
+  _globals['_OUTLINE']._serialized_end=3471
+  _globals['_GETSTATISTICSREQUEST']._serialized_start=3474
+  _globals['_GETSTATISTICSREQUEST']._serialized_end=3645
+  _globals['_GETSTATISTICSRESPONSE']._serialized_start=3648
+  _globals['_GETSTATISTICSRESPONSE']._serialized_end=3809
+  _globals['_STATISTICSROW']._serialized_start=3812
+  _globals['_STATISTICSROW']._serialized_end=4036
+  _globals['_LISTACCESSREQUEST']._serialized_start=4038
+  _globals['_LISTACCESSREQUEST']._serialized_end=4077
+  _globals['_LISTACCESSRESPONSE']._serialized_start=4079
+  _globals['_LISTACCESSRESPONSE']._serialized_end=4144
+  _globals['_ACCESSENTRY']._serialized_start=4146
+  _globals['_ACCESSENTRY']._serialized_end=4246
+  _globals['_REVIEWSERVICE']._serialized_start=4249
+  _globals['_REVIEWSERVICE']._serialized_end=5385
 # @@protoc_insertion_point(module_scope)

@@ -4,13 +4,15 @@ isort:skip_file
 The interface of QA reviewers: find flagged sessions, look into one, record
 a verdict, take the evidence away.
 
-This service is not served yet: it comes in a later release, and a call to
-it gets UNIMPLEMENTED until then. The messages are fixed here so that the
-two interfaces share their words.
+Credentials. Every method but SignIn wants metadata
+`authorization: Bearer <token>`: a token from SignIn, or one that stands in
+the server's file of reviewers. A reviewer sees the sessions of their own
+tenant only, and every look, playback and export is written down.
 
 Errors. INVALID_ARGUMENT carries a google.rpc.BadRequest whose `field` is
 the path in the request; NOT_FOUND: no such session, or none that the
-reviewer may see.
+reviewer may see; PERMISSION_DENIED: the reviewer's role does not allow it;
+UNAVAILABLE: the store cannot be reached, try again later.
 """
 
 from collections import abc as _abc
@@ -49,6 +51,15 @@ class Session(_message.Message):
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
     AUDIO_KEPT_FIELD_NUMBER: _builtins.int
     LEGAL_HOLD_FIELD_NUMBER: _builtins.int
+    SETTLEMENTS_FIELD_NUMBER: _builtins.int
+    FLAGGED_FIELD_NUMBER: _builtins.int
+    FLAGGED_AT_FIELD_NUMBER: _builtins.int
+    ENDED_FIELD_NUMBER: _builtins.int
+    AUDIO_FIELD_NUMBER: _builtins.int
+    RETAIN_UNTIL_FIELD_NUMBER: _builtins.int
+    ERASED_AT_FIELD_NUMBER: _builtins.int
+    CONSENT_FIELD_NUMBER: _builtins.int
+    EVIDENCE_ID_FIELD_NUMBER: _builtins.int
     session_id: _builtins.str
     """The id that the client of MonitorService chose."""
     policy_version: _builtins.str
@@ -59,6 +70,12 @@ class Session(_message.Message):
     """GetAudio has something to give."""
     legal_hold: _builtins.bool
     """Retention does not delete it."""
+    ended: _builtins.str
+    """"completed", "failed", "abandoned" (its client did not come back) or
+    "interrupted" (the server broke off). Empty: it is live.
+    """
+    evidence_id: _builtins.str
+    """The id that the evidence log knows it by."""
     @_builtins.property
     def call(self) -> _monitor_pb2.CallMetadata:
         """What is known of the call; customer_number replaced by its pseudonym."""
@@ -83,6 +100,36 @@ class Session(_message.Message):
     def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Verdict]:
         """Its reviews, oldest first."""
 
+    @_builtins.property
+    def settlements(self) -> _containers.RepeatedCompositeFieldContainer[Global___HandoffSettlement]:
+        """What became of its handoffs, in the order in which it was known."""
+
+    @_builtins.property
+    def flagged(self) -> _monitor_pb2.SessionFlagged:
+        """The flag that marked it high-sensitivity. Unset: it was not flagged."""
+
+    @_builtins.property
+    def flagged_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was flagged, by the server's clock."""
+
+    @_builtins.property
+    def audio(self) -> _monitor_pb2.AudioFormat:
+        """What its audio was sent as."""
+
+    @_builtins.property
+    def retain_until(self) -> _timestamp_pb2.Timestamp:
+        """When retention deletes it, unless it is under legal hold."""
+
+    @_builtins.property
+    def erased_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was erased. What is left then: ids, times and what is in the
+        evidence log.
+        """
+
+    @_builtins.property
+    def consent(self) -> _monitor_pb2.Consent:
+        """What the client said about consent."""
+
     def __init__(
         self,
         *,
@@ -97,14 +144,63 @@ class Session(_message.Message):
         model_version: _builtins.str = ...,
         audio_kept: _builtins.bool = ...,
         legal_hold: _builtins.bool = ...,
+        settlements: _abc.Iterable[Global___HandoffSettlement] | None = ...,
+        flagged: _monitor_pb2.SessionFlagged | None = ...,
+        flagged_at: _timestamp_pb2.Timestamp | None = ...,
+        ended: _builtins.str = ...,
+        audio: _monitor_pb2.AudioFormat | None = ...,
+        retain_until: _timestamp_pb2.Timestamp | None = ...,
+        erased_at: _timestamp_pb2.Timestamp | None = ...,
+        consent: _monitor_pb2.Consent | None = ...,
+        evidence_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["call", b"call", "ended_at", b"ended_at", "started_at", b"started_at", "summary", b"summary"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "call", b"call", "consent", b"consent", "ended_at", b"ended_at", "erased_at", b"erased_at", "flagged", b"flagged", "flagged_at", b"flagged_at", "retain_until", b"retain_until", "started_at", b"started_at", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio_kept", b"audio_kept", "call", b"call", "ended_at", b"ended_at", "handoffs", b"handoffs", "legal_hold", b"legal_hold", "model_version", b"model_version", "policy_version", b"policy_version", "session_id", b"session_id", "started_at", b"started_at", "summary", b"summary", "verdicts", b"verdicts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audio", b"audio", "audio_kept", b"audio_kept", "call", b"call", "consent", b"consent", "ended", b"ended", "ended_at", b"ended_at", "erased_at", b"erased_at", "evidence_id", b"evidence_id", "flagged", b"flagged", "flagged_at", b"flagged_at", "handoffs", b"handoffs", "legal_hold", b"legal_hold", "model_version", b"model_version", "policy_version", b"policy_version", "retain_until", b"retain_until", "session_id", b"session_id", "settlements", b"settlements", "started_at", b"started_at", "summary", b"summary", "verdicts", b"verdicts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Session: _TypeAlias = Session  # noqa: Y015
+
+@_typing.final
+class HandoffSettlement(_message.Message):
+    """A handoff was answered, or nobody answered in time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HANDOFF_ID_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    EXPIRED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SETTLED_AT_FIELD_NUMBER: _builtins.int
+    handoff_id: _builtins.str
+    """HandoffRequested.handoff_id."""
+    outcome: _monitor_pb2.HandoffAck.Outcome.ValueType
+    """What the dialer answered. Unspecified: see `expired`."""
+    expired: _builtins.bool
+    """Nobody answered before the deadline."""
+    reason: _builtins.str
+    """What the dialer gave as a reason."""
+    @_builtins.property
+    def settled_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was known, by the server's clock."""
+
+    def __init__(
+        self,
+        *,
+        handoff_id: _builtins.str = ...,
+        outcome: _monitor_pb2.HandoffAck.Outcome.ValueType = ...,
+        expired: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        settled_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["settled_at", b"settled_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expired", b"expired", "handoff_id", b"handoff_id", "outcome", b"outcome", "reason", b"reason", "settled_at", b"settled_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HandoffSettlement: _TypeAlias = HandoffSettlement  # noqa: Y015
 
 @_typing.final
 class ListSessionsRequest(_message.Message):
@@ -124,6 +220,9 @@ class ListSessionsRequest(_message.Message):
     ORDER_BY_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    WITH_TOTAL_FIELD_NUMBER: _builtins.int
+    LEGAL_HOLD_ONLY_FIELD_NUMBER: _builtins.int
     high_sensitivity_only: _builtins.bool
     """Only sessions that were flagged."""
     min_level: _monitor_pb2.AlertLevel.ValueType
@@ -148,6 +247,12 @@ class ListSessionsRequest(_message.Message):
     """next_page_token of the page before, with the same filters; empty asks for
     the first page. A stale or foreign one gets INVALID_ARGUMENT.
     """
+    verdict: Global___Verdict.Kind.ValueType
+    """Only sessions with a verdict of this kind. Unspecified: all."""
+    with_total: _builtins.bool
+    """Count all that match, not only this page."""
+    legal_hold_only: _builtins.bool
+    """Only sessions under legal hold."""
     @_builtins.property
     def started_after(self) -> _timestamp_pb2.Timestamp:
         """Only sessions that started at this time or later."""
@@ -171,10 +276,13 @@ class ListSessionsRequest(_message.Message):
         order_by: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        verdict: Global___Verdict.Kind.ValueType = ...,
+        with_total: _builtins.bool = ...,
+        legal_hold_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["started_after", b"started_after", "started_before", b"started_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "call_id", b"call_id", "campaign", b"campaign", "customer_number", b"customer_number", "high_sensitivity_only", b"high_sensitivity_only", "min_level", b"min_level", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "started_after", b"started_after", "started_before", b"started_before", "unreviewed_only", b"unreviewed_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent_id", b"agent_id", "call_id", b"call_id", "campaign", b"campaign", "customer_number", b"customer_number", "high_sensitivity_only", b"high_sensitivity_only", "legal_hold_only", b"legal_hold_only", "min_level", b"min_level", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "started_after", b"started_after", "started_before", b"started_before", "unreviewed_only", b"unreviewed_only", "verdict", b"verdict", "with_total", b"with_total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -188,8 +296,11 @@ class ListSessionsResponse(_message.Message):
 
     SESSIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Asks for the next page; empty: this was the last."""
+    total: _builtins.int
+    """How many match, where `with_total` asked for it."""
     @_builtins.property
     def sessions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Session]:
         """In the order asked for."""
@@ -199,10 +310,11 @@ class ListSessionsResponse(_message.Message):
         *,
         sessions: _abc.Iterable[Global___Session] | None = ...,
         next_page_token: _builtins.str = ...,
+        total: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "sessions", b"sessions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "sessions", b"sessions", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -292,21 +404,27 @@ class ListEventsResponse(_message.Message):
 
     EVENTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    RECORDED_AT_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Asks for the next page; empty: this was the last."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_monitor_pb2.MonitorResponse]:
         """As the client of MonitorService got them, without repetitions."""
 
+    @_builtins.property
+    def recorded_at(self) -> _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]:
+        """When each of `events` was recorded, in their order, by the server's clock."""
+
     def __init__(
         self,
         *,
         events: _abc.Iterable[_monitor_pb2.MonitorResponse] | None = ...,
         next_page_token: _builtins.str = ...,
+        recorded_at: _abc.Iterable[_timestamp_pb2.Timestamp] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "next_page_token", b"next_page_token", "recorded_at", b"recorded_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -598,3 +716,467 @@ class ExportEvidenceResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExportEvidenceResponse: _TypeAlias = ExportEvidenceResponse  # noqa: Y015
+
+@_typing.final
+class SignInRequest(_message.Message):
+    """Asks for a token."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PASSWORD_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Of the account."""
+    password: _builtins.str
+    """In the clear, so only over TLS or on the machine itself."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        password: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "password", b"password"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignInRequest: _TypeAlias = SignInRequest  # noqa: Y015
+
+@_typing.final
+class SignInResponse(_message.Message):
+    """The reviewer is known."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    TENANT_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    """To be sent with every other call."""
+    name: _builtins.str
+    """Of the account."""
+    tenant: _builtins.str
+    """Whose sessions the reviewer sees."""
+    role: _builtins.str
+    """"reviewer", or "compliance", which may also hold, erase and see accesses."""
+    @_builtins.property
+    def expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When it ends."""
+
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+        expires_at: _timestamp_pb2.Timestamp | None = ...,
+        name: _builtins.str = ...,
+        tenant: _builtins.str = ...,
+        role: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at", "name", b"name", "role", b"role", "tenant", b"tenant", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignInResponse: _TypeAlias = SignInResponse  # noqa: Y015
+
+@_typing.final
+class SetLegalHoldRequest(_message.Message):
+    """Asks for a hold, or for its end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Session.session_id. Unknown: NOT_FOUND."""
+    hold: _builtins.bool
+    """Whether the session is to be held."""
+    reason: _builtins.str
+    """Why, at most 4096 characters; required."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        hold: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold", "reason", b"reason", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetLegalHoldRequest: _TypeAlias = SetLegalHoldRequest  # noqa: Y015
+
+@_typing.final
+class SetLegalHoldResponse(_message.Message):
+    """The hold is as asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def session(self) -> Global___Session:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        session: Global___Session | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetLegalHoldResponse: _TypeAlias = SetLegalHoldResponse  # noqa: Y015
+
+@_typing.final
+class EraseSessionRequest(_message.Message):
+    """Asks for a session to be destroyed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Session.session_id. Unknown: NOT_FOUND."""
+    reason: _builtins.str
+    """Why, at most 4096 characters; required."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseSessionRequest: _TypeAlias = EraseSessionRequest  # noqa: Y015
+
+@_typing.final
+class EraseSessionResponse(_message.Message):
+    """The session is destroyed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def session(self) -> Global___Session:
+        """What is left of it."""
+
+    def __init__(
+        self,
+        *,
+        session: Global___Session | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseSessionResponse: _TypeAlias = EraseSessionResponse  # noqa: Y015
+
+@_typing.final
+class GetWaveformRequest(_message.Message):
+    """Asks for the outline of a session's audio."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Session.session_id. Unknown: NOT_FOUND."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetWaveformRequest: _TypeAlias = GetWaveformRequest  # noqa: Y015
+
+@_typing.final
+class GetWaveformResponse(_message.Message):
+    """The outline of a session's audio."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedCompositeFieldContainer[Global___Outline]:
+        """One for each channel, in the order of AudioFormat.channels."""
+
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """Length of the audio."""
+
+    def __init__(
+        self,
+        *,
+        channels: _abc.Iterable[Global___Outline] | None = ...,
+        duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channels", b"channels", "duration", b"duration"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetWaveformResponse: _TypeAlias = GetWaveformResponse  # noqa: Y015
+
+@_typing.final
+class Outline(_message.Message):
+    """The outline of one channel: the extremes of equal spans, from start to end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOWEST_FIELD_NUMBER: _builtins.int
+    HIGHEST_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def lowest(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Lowest sample of each span, -127 to 127 for full scale."""
+
+    @_builtins.property
+    def highest(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Highest sample of each span, -127 to 127 for full scale."""
+
+    def __init__(
+        self,
+        *,
+        lowest: _abc.Iterable[_builtins.int] | None = ...,
+        highest: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["highest", b"highest", "lowest", b"lowest"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Outline: _TypeAlias = Outline  # noqa: Y015
+
+@_typing.final
+class GetStatisticsRequest(_message.Message):
+    """Asks for statistics of the sessions that started within a time."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STARTED_AFTER_FIELD_NUMBER: _builtins.int
+    STARTED_BEFORE_FIELD_NUMBER: _builtins.int
+    CAMPAIGN_FIELD_NUMBER: _builtins.int
+    UTC_OFFSET_MINUTES_FIELD_NUMBER: _builtins.int
+    campaign: _builtins.str
+    """Exactly this campaign; empty: all."""
+    utc_offset_minutes: _builtins.int
+    """Where a day begins, in minutes east of UTC: -840 to 840."""
+    @_builtins.property
+    def started_after(self) -> _timestamp_pb2.Timestamp:
+        """Sessions that started at this time or later. Unset: all before."""
+
+    @_builtins.property
+    def started_before(self) -> _timestamp_pb2.Timestamp:
+        """Sessions that started before this time. Unset: all after."""
+
+    def __init__(
+        self,
+        *,
+        started_after: _timestamp_pb2.Timestamp | None = ...,
+        started_before: _timestamp_pb2.Timestamp | None = ...,
+        campaign: _builtins.str = ...,
+        utc_offset_minutes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["started_after", b"started_after", "started_before", b"started_before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaign", b"campaign", "started_after", b"started_after", "started_before", b"started_before", "utc_offset_minutes", b"utc_offset_minutes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStatisticsRequest: _TypeAlias = GetStatisticsRequest  # noqa: Y015
+
+@_typing.final
+class GetStatisticsResponse(_message.Message):
+    """What the sessions came to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOTAL_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    CAMPAIGNS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def total(self) -> Global___StatisticsRow:
+        """All of them together."""
+
+    @_builtins.property
+    def days(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatisticsRow]:
+        """One for each day that has sessions, oldest first."""
+
+    @_builtins.property
+    def campaigns(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatisticsRow]:
+        """One for each campaign, most sessions first, at most 100."""
+
+    def __init__(
+        self,
+        *,
+        total: Global___StatisticsRow | None = ...,
+        days: _abc.Iterable[Global___StatisticsRow] | None = ...,
+        campaigns: _abc.Iterable[Global___StatisticsRow] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["total", b"total"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["campaigns", b"campaigns", "days", b"days", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStatisticsResponse: _TypeAlias = GetStatisticsResponse  # noqa: Y015
+
+@_typing.final
+class StatisticsRow(_message.Message):
+    """Counts over some sessions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SESSIONS_FIELD_NUMBER: _builtins.int
+    FLAGGED_FIELD_NUMBER: _builtins.int
+    FLAGGED_REVIEWED_FIELD_NUMBER: _builtins.int
+    HANDOFFS_FIELD_NUMBER: _builtins.int
+    CONFIRMED_FIELD_NUMBER: _builtins.int
+    FALSE_ALARMS_FIELD_NUMBER: _builtins.int
+    UNSURE_FIELD_NUMBER: _builtins.int
+    MEDIAN_TIME_TO_VERDICT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The day (2026-11-24) or the campaign; empty for the total."""
+    sessions: _builtins.int
+    """Sessions monitored."""
+    flagged: _builtins.int
+    """Of them, flagged high-sensitivity."""
+    flagged_reviewed: _builtins.int
+    """Of the flagged ones, those with a verdict."""
+    handoffs: _builtins.int
+    """Handoffs asked for."""
+    confirmed: _builtins.int
+    """Handoffs whose newest verdict, or the session's, is "confirmed"."""
+    false_alarms: _builtins.int
+    """The same for "false alarm"."""
+    unsure: _builtins.int
+    """The same for "unsure"."""
+    @_builtins.property
+    def median_time_to_verdict(self) -> _duration_pb2.Duration:
+        """Median time from flag to first verdict. Unset: there is none."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        sessions: _builtins.int = ...,
+        flagged: _builtins.int = ...,
+        flagged_reviewed: _builtins.int = ...,
+        handoffs: _builtins.int = ...,
+        confirmed: _builtins.int = ...,
+        false_alarms: _builtins.int = ...,
+        unsure: _builtins.int = ...,
+        median_time_to_verdict: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["median_time_to_verdict", b"median_time_to_verdict"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirmed", b"confirmed", "false_alarms", b"false_alarms", "flagged", b"flagged", "flagged_reviewed", b"flagged_reviewed", "handoffs", b"handoffs", "median_time_to_verdict", b"median_time_to_verdict", "name", b"name", "sessions", b"sessions", "unsure", b"unsure"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatisticsRow: _TypeAlias = StatisticsRow  # noqa: Y015
+
+@_typing.final
+class ListAccessRequest(_message.Message):
+    """Asks who had to do with a session."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_ID_FIELD_NUMBER: _builtins.int
+    session_id: _builtins.str
+    """Session.session_id. Unknown: NOT_FOUND."""
+    def __init__(
+        self,
+        *,
+        session_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session_id", b"session_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAccessRequest: _TypeAlias = ListAccessRequest  # noqa: Y015
+
+@_typing.final
+class ListAccessResponse(_message.Message):
+    """Who had to do with a session."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccessEntry]:
+        """Oldest first."""
+
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[Global___AccessEntry] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAccessResponse: _TypeAlias = ListAccessResponse  # noqa: Y015
+
+@_typing.final
+class AccessEntry(_message.Message):
+    """Somebody did something with a session."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTOR_FIELD_NUMBER: _builtins.int
+    ACTION_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    actor: _builtins.str
+    """The reviewer, as authenticated."""
+    action: _builtins.str
+    """"viewed", "heard", "exported", "judged", "held", "released" or "erased"."""
+    detail: _builtins.str
+    """More about it, such as which part was heard; may be empty."""
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """When, by the server's clock."""
+
+    def __init__(
+        self,
+        *,
+        actor: _builtins.str = ...,
+        action: _builtins.str = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        detail: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "actor", b"actor", "at", b"at", "detail", b"detail"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccessEntry: _TypeAlias = AccessEntry  # noqa: Y015

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ReviewServiceStub(object):
-    """For reviewers and auditors. Not served yet.
+    """For reviewers and auditors.
     """
 
     def __init__(self, channel):
@@ -70,10 +70,40 @@ class ReviewServiceStub(object):
                 request_serializer=voiceguard_dot_v1_dot_review__pb2.ExportEvidenceRequest.SerializeToString,
                 response_deserializer=voiceguard_dot_v1_dot_review__pb2.ExportEvidenceResponse.FromString,
                 _registered_method=True)
+        self.SignIn = channel.unary_unary(
+                '/voiceguard.v1.ReviewService/SignIn',
+                request_serializer=voiceguard_dot_v1_dot_review__pb2.SignInRequest.SerializeToString,
+                response_deserializer=voiceguard_dot_v1_dot_review__pb2.SignInResponse.FromString,
+                _registered_method=True)
+        self.SetLegalHold = channel.unary_unary(
+                '/voiceguard.v1.ReviewService/SetLegalHold',
+                request_serializer=voiceguard_dot_v1_dot_review__pb2.SetLegalHoldRequest.SerializeToString,
+                response_deserializer=voiceguard_dot_v1_dot_review__pb2.SetLegalHoldResponse.FromString,
+                _registered_method=True)
+        self.EraseSession = channel.unary_unary(
+                '/voiceguard.v1.ReviewService/EraseSession',
+                request_serializer=voiceguard_dot_v1_dot_review__pb2.EraseSessionRequest.SerializeToString,
+                response_deserializer=voiceguard_dot_v1_dot_review__pb2.EraseSessionResponse.FromString,
+                _registered_method=True)
+        self.GetWaveform = channel.unary_unary(
+                '/voiceguard.v1.ReviewService/GetWaveform',
+                request_serializer=voiceguard_dot_v1_dot_review__pb2.GetWaveformRequest.SerializeToString,
+                response_deserializer=voiceguard_dot_v1_dot_review__pb2.GetWaveformResponse.FromString,
+                _registered_method=True)
+        self.GetStatistics = channel.unary_unary(
+                '/voiceguard.v1.ReviewService/GetStatistics',
+                request_serializer=voiceguard_dot_v1_dot_review__pb2.GetStatisticsRequest.SerializeToString,
+                response_deserializer=voiceguard_dot_v1_dot_review__pb2.GetStatisticsResponse.FromString,
+                _registered_method=True)
+        self.ListAccess = channel.unary_unary(
+                '/voiceguard.v1.ReviewService/ListAccess',
+                request_serializer=voiceguard_dot_v1_dot_review__pb2.ListAccessRequest.SerializeToString,
+                response_deserializer=voiceguard_dot_v1_dot_review__pb2.ListAccessResponse.FromString,
+                _registered_method=True)
 
 
 class ReviewServiceServicer(object):
-    """For reviewers and auditors. Not served yet.
+    """For reviewers and auditors.
     """
 
     def ListSessions(self, request, context):
@@ -126,6 +156,54 @@ class ReviewServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SignIn(self, request, context):
+        """A token for a name and a password. UNAUTHENTICATED when they are wrong;
+        RESOURCE_EXHAUSTED after too many wrong ones, with RetryInfo.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetLegalHold(self, request, context):
+        """Keep a session whatever the retention says, or stop doing so. For the
+        role "compliance".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseSession(self, request, context):
+        """Destroy a session's key and with it its audio, events and metadata, for
+        good. FAILED_PRECONDITION: it is under legal hold, or live. For the role
+        "compliance".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetWaveform(self, request, context):
+        """The outline of a session's audio, to draw it without fetching it.
+        FAILED_PRECONDITION: no audio is kept.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStatistics(self, request, context):
+        """What the sessions of a time came to, by day and by campaign.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAccess(self, request, context):
+        """Who looked at a session, heard it, exported it, when. For the role
+        "compliance".
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ReviewServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -164,6 +242,36 @@ def add_ReviewServiceServicer_to_server(servicer, server):
                     request_deserializer=voiceguard_dot_v1_dot_review__pb2.ExportEvidenceRequest.FromString,
                     response_serializer=voiceguard_dot_v1_dot_review__pb2.ExportEvidenceResponse.SerializeToString,
             ),
+            'SignIn': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignIn,
+                    request_deserializer=voiceguard_dot_v1_dot_review__pb2.SignInRequest.FromString,
+                    response_serializer=voiceguard_dot_v1_dot_review__pb2.SignInResponse.SerializeToString,
+            ),
+            'SetLegalHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetLegalHold,
+                    request_deserializer=voiceguard_dot_v1_dot_review__pb2.SetLegalHoldRequest.FromString,
+                    response_serializer=voiceguard_dot_v1_dot_review__pb2.SetLegalHoldResponse.SerializeToString,
+            ),
+            'EraseSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseSession,
+                    request_deserializer=voiceguard_dot_v1_dot_review__pb2.EraseSessionRequest.FromString,
+                    response_serializer=voiceguard_dot_v1_dot_review__pb2.EraseSessionResponse.SerializeToString,
+            ),
+            'GetWaveform': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWaveform,
+                    request_deserializer=voiceguard_dot_v1_dot_review__pb2.GetWaveformRequest.FromString,
+                    response_serializer=voiceguard_dot_v1_dot_review__pb2.GetWaveformResponse.SerializeToString,
+            ),
+            'GetStatistics': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatistics,
+                    request_deserializer=voiceguard_dot_v1_dot_review__pb2.GetStatisticsRequest.FromString,
+                    response_serializer=voiceguard_dot_v1_dot_review__pb2.GetStatisticsResponse.SerializeToString,
+            ),
+            'ListAccess': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAccess,
+                    request_deserializer=voiceguard_dot_v1_dot_review__pb2.ListAccessRequest.FromString,
+                    response_serializer=voiceguard_dot_v1_dot_review__pb2.ListAccessResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'voiceguard.v1.ReviewService', rpc_method_handlers)
@@ -173,7 +281,7 @@ def add_ReviewServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ReviewService(object):
-    """For reviewers and auditors. Not served yet.
+    """For reviewers and auditors.
     """
 
     @staticmethod
@@ -355,6 +463,168 @@ class ReviewService(object):
             '/voiceguard.v1.ReviewService/ExportEvidence',
             voiceguard_dot_v1_dot_review__pb2.ExportEvidenceRequest.SerializeToString,
             voiceguard_dot_v1_dot_review__pb2.ExportEvidenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignIn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voiceguard.v1.ReviewService/SignIn',
+            voiceguard_dot_v1_dot_review__pb2.SignInRequest.SerializeToString,
+            voiceguard_dot_v1_dot_review__pb2.SignInResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetLegalHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voiceguard.v1.ReviewService/SetLegalHold',
+            voiceguard_dot_v1_dot_review__pb2.SetLegalHoldRequest.SerializeToString,
+            voiceguard_dot_v1_dot_review__pb2.SetLegalHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voiceguard.v1.ReviewService/EraseSession',
+            voiceguard_dot_v1_dot_review__pb2.EraseSessionRequest.SerializeToString,
+            voiceguard_dot_v1_dot_review__pb2.EraseSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetWaveform(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voiceguard.v1.ReviewService/GetWaveform',
+            voiceguard_dot_v1_dot_review__pb2.GetWaveformRequest.SerializeToString,
+            voiceguard_dot_v1_dot_review__pb2.GetWaveformResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatistics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voiceguard.v1.ReviewService/GetStatistics',
+            voiceguard_dot_v1_dot_review__pb2.GetStatisticsRequest.SerializeToString,
+            voiceguard_dot_v1_dot_review__pb2.GetStatisticsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAccess(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/voiceguard.v1.ReviewService/ListAccess',
+            voiceguard_dot_v1_dot_review__pb2.ListAccessRequest.SerializeToString,
+            voiceguard_dot_v1_dot_review__pb2.ListAccessResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -4,13 +4,15 @@ isort:skip_file
 The interface of QA reviewers: find flagged sessions, look into one, record
 a verdict, take the evidence away.
 
-This service is not served yet: it comes in a later release, and a call to
-it gets UNIMPLEMENTED until then. The messages are fixed here so that the
-two interfaces share their words.
+Credentials. Every method but SignIn wants metadata
+`authorization: Bearer <token>`: a token from SignIn, or one that stands in
+the server's file of reviewers. A reviewer sees the sessions of their own
+tenant only, and every look, playback and export is written down.
 
 Errors. INVALID_ARGUMENT carries a google.rpc.BadRequest whose `field` is
 the path in the request; NOT_FOUND: no such session, or none that the
-reviewer may see.
+reviewer may see; PERMISSION_DENIED: the reviewer's role does not allow it;
+UNAVAILABLE: the store cannot be reached, try again later.
 """
 
 from collections import abc as _abc
@@ -37,7 +39,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ReviewServiceStub:
-    """For reviewers and auditors. Not served yet."""
+    """For reviewers and auditors."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -59,10 +61,33 @@ class ReviewServiceStub:
     """What a reviewer found, added to the session for good."""
     ExportEvidence: _grpc.UnaryStreamMultiCallable[_review_pb2.ExportEvidenceRequest, _review_pb2.ExportEvidenceResponse]
     """A bundle that verifies offline, in chunks."""
+    SignIn: _grpc.UnaryUnaryMultiCallable[_review_pb2.SignInRequest, _review_pb2.SignInResponse]
+    """A token for a name and a password. UNAUTHENTICATED when they are wrong;
+    RESOURCE_EXHAUSTED after too many wrong ones, with RetryInfo.
+    """
+    SetLegalHold: _grpc.UnaryUnaryMultiCallable[_review_pb2.SetLegalHoldRequest, _review_pb2.SetLegalHoldResponse]
+    """Keep a session whatever the retention says, or stop doing so. For the
+    role "compliance".
+    """
+    EraseSession: _grpc.UnaryUnaryMultiCallable[_review_pb2.EraseSessionRequest, _review_pb2.EraseSessionResponse]
+    """Destroy a session's key and with it its audio, events and metadata, for
+    good. FAILED_PRECONDITION: it is under legal hold, or live. For the role
+    "compliance".
+    """
+    GetWaveform: _grpc.UnaryUnaryMultiCallable[_review_pb2.GetWaveformRequest, _review_pb2.GetWaveformResponse]
+    """The outline of a session's audio, to draw it without fetching it.
+    FAILED_PRECONDITION: no audio is kept.
+    """
+    GetStatistics: _grpc.UnaryUnaryMultiCallable[_review_pb2.GetStatisticsRequest, _review_pb2.GetStatisticsResponse]
+    """What the sessions of a time came to, by day and by campaign."""
+    ListAccess: _grpc.UnaryUnaryMultiCallable[_review_pb2.ListAccessRequest, _review_pb2.ListAccessResponse]
+    """Who looked at a session, heard it, exported it, when. For the role
+    "compliance".
+    """
 
 @_typing.type_check_only
 class ReviewServiceAsyncStub(ReviewServiceStub):
-    """For reviewers and auditors. Not served yet."""
+    """For reviewers and auditors."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListSessions: _aio.UnaryUnaryMultiCallable[_review_pb2.ListSessionsRequest, _review_pb2.ListSessionsResponse]  # type: ignore[assignment]
@@ -81,9 +106,32 @@ class ReviewServiceAsyncStub(ReviewServiceStub):
     """What a reviewer found, added to the session for good."""
     ExportEvidence: _aio.UnaryStreamMultiCallable[_review_pb2.ExportEvidenceRequest, _review_pb2.ExportEvidenceResponse]  # type: ignore[assignment]
     """A bundle that verifies offline, in chunks."""
+    SignIn: _aio.UnaryUnaryMultiCallable[_review_pb2.SignInRequest, _review_pb2.SignInResponse]  # type: ignore[assignment]
+    """A token for a name and a password. UNAUTHENTICATED when they are wrong;
+    RESOURCE_EXHAUSTED after too many wrong ones, with RetryInfo.
+    """
+    SetLegalHold: _aio.UnaryUnaryMultiCallable[_review_pb2.SetLegalHoldRequest, _review_pb2.SetLegalHoldResponse]  # type: ignore[assignment]
+    """Keep a session whatever the retention says, or stop doing so. For the
+    role "compliance".
+    """
+    EraseSession: _aio.UnaryUnaryMultiCallable[_review_pb2.EraseSessionRequest, _review_pb2.EraseSessionResponse]  # type: ignore[assignment]
+    """Destroy a session's key and with it its audio, events and metadata, for
+    good. FAILED_PRECONDITION: it is under legal hold, or live. For the role
+    "compliance".
+    """
+    GetWaveform: _aio.UnaryUnaryMultiCallable[_review_pb2.GetWaveformRequest, _review_pb2.GetWaveformResponse]  # type: ignore[assignment]
+    """The outline of a session's audio, to draw it without fetching it.
+    FAILED_PRECONDITION: no audio is kept.
+    """
+    GetStatistics: _aio.UnaryUnaryMultiCallable[_review_pb2.GetStatisticsRequest, _review_pb2.GetStatisticsResponse]  # type: ignore[assignment]
+    """What the sessions of a time came to, by day and by campaign."""
+    ListAccess: _aio.UnaryUnaryMultiCallable[_review_pb2.ListAccessRequest, _review_pb2.ListAccessResponse]  # type: ignore[assignment]
+    """Who looked at a session, heard it, exported it, when. For the role
+    "compliance".
+    """
 
 class ReviewServiceServicer(metaclass=_abc_1.ABCMeta):
-    """For reviewers and auditors. Not served yet."""
+    """For reviewers and auditors."""
 
     @_abc_1.abstractmethod
     def ListSessions(
@@ -142,5 +190,64 @@ class ReviewServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_review_pb2.ExportEvidenceResponse], _abc.AsyncIterator[_review_pb2.ExportEvidenceResponse]]:
         """A bundle that verifies offline, in chunks."""
+
+    @_abc_1.abstractmethod
+    def SignIn(
+        self,
+        request: _review_pb2.SignInRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_review_pb2.SignInResponse, _abc.Awaitable[_review_pb2.SignInResponse]]:
+        """A token for a name and a password. UNAUTHENTICATED when they are wrong;
+        RESOURCE_EXHAUSTED after too many wrong ones, with RetryInfo.
+        """
+
+    @_abc_1.abstractmethod
+    def SetLegalHold(
+        self,
+        request: _review_pb2.SetLegalHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_review_pb2.SetLegalHoldResponse, _abc.Awaitable[_review_pb2.SetLegalHoldResponse]]:
+        """Keep a session whatever the retention says, or stop doing so. For the
+        role "compliance".
+        """
+
+    @_abc_1.abstractmethod
+    def EraseSession(
+        self,
+        request: _review_pb2.EraseSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_review_pb2.EraseSessionResponse, _abc.Awaitable[_review_pb2.EraseSessionResponse]]:
+        """Destroy a session's key and with it its audio, events and metadata, for
+        good. FAILED_PRECONDITION: it is under legal hold, or live. For the role
+        "compliance".
+        """
+
+    @_abc_1.abstractmethod
+    def GetWaveform(
+        self,
+        request: _review_pb2.GetWaveformRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_review_pb2.GetWaveformResponse, _abc.Awaitable[_review_pb2.GetWaveformResponse]]:
+        """The outline of a session's audio, to draw it without fetching it.
+        FAILED_PRECONDITION: no audio is kept.
+        """
+
+    @_abc_1.abstractmethod
+    def GetStatistics(
+        self,
+        request: _review_pb2.GetStatisticsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_review_pb2.GetStatisticsResponse, _abc.Awaitable[_review_pb2.GetStatisticsResponse]]:
+        """What the sessions of a time came to, by day and by campaign."""
+
+    @_abc_1.abstractmethod
+    def ListAccess(
+        self,
+        request: _review_pb2.ListAccessRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_review_pb2.ListAccessResponse, _abc.Awaitable[_review_pb2.ListAccessResponse]]:
+        """Who looked at a session, heard it, exported it, when. For the role
+        "compliance".
+        """
 
 def add_ReviewServiceServicer_to_server(servicer: ReviewServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,1 @@
+"""The log that shows what was recorded, and when, and that nothing was changed since."""

@@ -1,0 +1,1 @@
+"""The reviewers' page: a web client of ReviewService."""
