@@ -153,7 +153,7 @@ def content_files(source: BundleSource) -> dict[str, Content]:
     if not {LeafKind.OPENED, LeafKind.CLOSED} <= kinds:
         raise BundleError("the session has no end yet; export it once it is over")
     files: dict[str, Content] = {name: b"".join(parts) for name, parts in pieces.items()}
-    has_audio = "audio.json" in pieces and _audio_facts(pieces["audio.json"][0])["bytes"] > 0
+    has_audio = "audio.json" in pieces and _audio_facts(pieces["audio.json"][0])[0] > 0
     if has_audio and source.audio is None:
         raise BundleError("the session's audio was recorded, but is not there")
     if has_audio and source.audio is not None:
@@ -190,8 +190,8 @@ def draft_bundle(
     contents = content_files(source) | dict(reports)
     files = {name: _measure(name, contents[name]) for name in FILES if name in contents}
     if "audio.flac" in files:
-        known = _audio_facts(source_payload(source, LeafKind.AUDIO))
-        if files["audio.flac"].sha256 != known["sha256"]:
+        _, recorded = _audio_facts(_first_payload(source, LeafKind.AUDIO))
+        if files["audio.flac"].sha256 != recorded:
             raise BundleError("the session's audio is not what was recorded: it was changed")
     manifest = build_manifest(
         {name: (file.size, file.sha256) for name, file in files.items()},
@@ -231,14 +231,6 @@ def build_manifest(
                       for name, (size, digest) in files.items()},
         }
     )  # fmt: skip
-
-
-def source_payload(source: BundleSource, kind: LeafKind) -> bytes:
-    """Return the payload of the first leaf of a kind; LookupError when there is none."""
-    for item in source.leaves:
-        if Leaf.from_bytes(item.leaf).kind is kind:
-            return item.payload
-    raise LookupError(kind)
 
 
 def write_bundle(
@@ -296,9 +288,14 @@ def _leaf_line(item: BundleLeaf, proof: Sequence[bytes]) -> bytes:
     return canonical_json(values) + b"\n"
 
 
-def _audio_facts(payload: bytes) -> dict[str, int | str]:
+def _first_payload(source: BundleSource, kind: LeafKind) -> bytes:
+    return next(item.payload for item in source.leaves if Leaf.from_bytes(item.leaf).kind is kind)
+
+
+def _audio_facts(payload: bytes) -> tuple[int, str]:
+    """Return bytes and SHA-256 of the FLAC file that audio.json describes."""
     values = parse_canonical(payload)
-    return {"bytes": values["bytes"], "sha256": values["sha256"]}
+    return values["bytes"], values["sha256"]
 
 
 def _pieces(content: Content) -> Iterator[bytes]:
