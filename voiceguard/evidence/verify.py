@@ -574,8 +574,11 @@ class _Leaf:
         values = parse_canonical(content)
         salt = _digest(outer["salt"]) if outer["salt"] else b""
         proof = tuple(_digest(item) for item in outer["proof"])
-        if len(outer) != 4 or values["v"] != 1 or bool(salt) != bool(values.get("commitment")):
+        is_flat = all(isinstance(value, str | int) for value in values.values())
+        if len(outer) != 4 or values["v"] != 1 or not is_flat:
             raise ValueError("not a leaf of this format")
+        if bool(salt) != bool(values.get("commitment")):
+            raise ValueError("a salt without a commitment, or a commitment without a salt")
         index, number = _count(outer, "index"), _count(values, "n", MAX_LINES)
         kind, at_ms = str(values["kind"]), _count(values, "at_ms", _MAX_MS)
         return cls(index, number, kind, at_ms, values, leaf_hash(content), salt, proof)
@@ -866,7 +869,7 @@ class _Bundle:
         audio = self.first("audio")
         if (closed.values.get("audio") is True) != (audio is not None):
             self.report(
-                "The session closed with audio that is to follow, but its leaf is missing."
+                "The session closed with audio, but the leaf of it is missing."
                 if audio is None
                 else "There is a leaf of audio, but the session closed without."
             )
