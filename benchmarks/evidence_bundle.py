@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -125,7 +126,7 @@ def record_call(log: EvidenceLog, audio: bytes, source: tuple[bytes, bytes], oth
     session = canonical_json({"evidence_id": UID, "session_id": "benchmark"})
     recording.record(LeafKind.OPENED, session, policy_sha256=policy, model_sha256=model)
     edges = [EVENTS * part // EVENT_LEAVES for part in range(EVENT_LEAVES + 1)]
-    for first, end in zip(edges, edges[1:], strict=False):
+    for first, end in pairwise(edges):
         lines = event_lines(first, end - first)
         recording.record(LeafKind.EVENTS, lines, first=first, count=end - first)
     closed = canonical_json({"events": EVENTS})
