@@ -1064,7 +1064,7 @@ def describe(verdict: Verdict) -> list[str]:
         f"in {facts.leaves} leaves"
     )
     return [
-        "OK: everything in this bundle is what the log recorded, and nothing up to its export is missing.",
+        "OK: all of this is what the log recorded, and nothing up to its export is missing.",
         "",
         f"  signed by    {facts.log}, a log of {facts.tree_size} leaves",
         f"  session      {facts.session_id} ({facts.evidence_id})",
@@ -1074,8 +1074,8 @@ def describe(verdict: Verdict) -> list[str]:
         f"  audio        {audio}",
         f"  timestamp    {_timestamp(facts)}",
         "",
-        "The times are the recording server's own. That its log was not made anew as a whole,",
-        "only an outside timestamp or witness can show; that it was fed the real call, nothing here.",
+        "The times are the recording server's own. That its log was not made anew as a whole only",
+        "an outside timestamp or witness can show; that it was fed the real call, nothing here.",
     ]
 
 
