@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import html
 import re
 import zoneinfo
@@ -74,11 +74,17 @@ def moment(at_ms: int, zone: zoneinfo.ZoneInfo | None) -> str:
     Raises:
         OverflowError, ValueError: no calendar has that time.
     """
-    utc = datetime.datetime.fromtimestamp(at_ms // 1000, datetime.UTC)
+    utc = dt.datetime.fromtimestamp(at_ms // 1000, dt.UTC)
     shown = f"{utc:%Y-%m-%d %H:%M:%S}.{at_ms % 1000 // 100} UTC"
     machine = f"{utc:%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03}Z"
     first = f'<time datetime="{machine}">{shown}</time>'
     if zone is None:
         return first
     local = utc.astimezone(zone)
-    return f'{first}<span class="local">{local:%Y-%m-%d %H:%M:%S} {text(zone.key)}</span>'
+    return f'{first}<span class="local">{local:%Y-%m-%d %H:%M:%S} {_east(local)}</span>'
+
+
+def _east(local: dt.datetime) -> str:
+    """Return how far a clock is ahead of UTC: +08:00 (Python 3.11 has no `%:z`)."""
+    hours_minutes = f"{local:%z}"
+    return f"{hours_minutes[:3]}:{hours_minutes[3:5]}"

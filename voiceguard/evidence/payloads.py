@@ -124,13 +124,8 @@ class _Events:
         match event["event"]:
             case "pressure_updated":
                 self._receive_pressure(event)
-            case "speech_started":
-                self._speaking[event["channel"]] = self._seconds(event, "at_sample")
-            case "speech_ended":
-                since_s = self._speaking.pop(event["channel"], None)
-                if since_s is not None:
-                    end_s = self._seconds(event, "at_sample")
-                    self.speech.append(SpeechSpan(event["channel"], since_s, end_s))
+            case "speech_started" | "speech_ended":
+                self._receive_speech(event)
             case "alert_changed":
                 self._receive_change(event)
             case "handoff_requested":
@@ -138,10 +133,8 @@ class _Events:
             case "handoff_settled":
                 answer = Settlement(event["at_ms"], event["outcome"], event["reason"])
                 self._settlements.setdefault(event["handoff_id"], []).append(answer)
-            case "session_flagged" if self.flag is None:
-                at_s = self._seconds(event, "at_sample")
-                index, reason = event["pressure_index"], event["reason"]
-                self.flag = Flag(event["at_ms"], at_s, event["channel"], index, reason)
+            case "session_flagged":
+                self._receive_flag(event)
             case "gap_detected":
                 start_s = self._seconds(event, "start_sample")
                 self.gaps.append(Gap(start_s, self._seconds(event, "end_sample")))
@@ -183,6 +176,18 @@ class _Events:
         self.points.append(point)
         if point.scores:
             self._scores[point.channel] = point.scores
+
+    def _receive_speech(self, event: Mapping[str, Any]) -> None:
+        channel, at_s = event["channel"], self._seconds(event, "at_sample")
+        if event["event"] == "speech_started":
+            self._speaking[channel] = at_s
+        elif (since_s := self._speaking.pop(channel, None)) is not None:
+            self.speech.append(SpeechSpan(channel, since_s, at_s))
+
+    def _receive_flag(self, event: Mapping[str, Any]) -> None:
+        if self.flag is None:
+            at_s, index = self._seconds(event, "at_sample"), event["pressure_index"]
+            self.flag = Flag(event["at_ms"], at_s, event["channel"], index, event["reason"])
 
     def _receive_change(self, event: Mapping[str, Any]) -> None:
         self.changes.append(

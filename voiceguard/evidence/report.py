@@ -205,6 +205,7 @@ class _Page:
             ("campaign", foreign(call.campaign) if call.campaign else none),
             ("agent_id", foreign(call.agent_id) if call.agent_id else none),
             ("pseudonym", self._digest(call.customer) if call.customer else none),
+            ("time_zone", foreign(call.time_zone) if call.time_zone else none),
             ("call_started", none if started is None else self._when(started)),
             ("opened", self._when(facts.opened_at_ms)),
             ("closed", none if summary is None else self._when(summary.closed_at_ms)),
@@ -317,8 +318,8 @@ class _Page:
 
     def _handoff(self, number: int, handoff: Handoff) -> tuple[str, ...]:
         answers = "".join(
-            f'<span class="answer">{text(word_or_name(answer.outcome, self.language))} · '
-            f"{self._when(answer.at_ms)}{self._reason(answer.reason)}</span>"
+            f'<span class="answer">{text(word_or_name(answer.outcome, self.language))}'
+            f"{self._reason(answer.reason)}{self._when(answer.at_ms)}</span>"
             for answer in handoff.settlements
         )
         return (
@@ -373,13 +374,11 @@ class _Page:
         return (
             text(word_or_name(found.kind, self.language, "leaf_")),
             str(found.count),
-            first if found.count == 1 else f"{first} – {last}",
+            first if found.count == 1 else f"{first}\N{EN DASH}{last}",
             "<br>".join(times),
         )
 
-    def _table(
-        self, title: str, headings: tuple[str, ...], rows: Iterator[tuple[str, ...]]
-    ) -> str:
+    def _table(self, title: str, headings: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
         names = [self.say(name) for name in headings]
         return f"<h3>{text(self.say(title))}</h3>" + table(names, rows, self.say("table_empty"))
 

@@ -40,9 +40,11 @@ table { border-collapse: collapse; width: 100%; font-size: .87rem; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .9rem .4rem 0;
   border-bottom: 1px solid var(--line); }
 th { color: var(--quiet); font-weight: 600; font-size: .8rem; vertical-align: bottom; }
-td { overflow-wrap: anywhere; } td:last-child, th:last-child { padding-right: 0; }
-td time, .nowrap { white-space: nowrap; }
-.local, .answer { display: block; } .local { color: var(--quiet); font-size: .92em; }
+td > bdi { display: inline-block; min-width: 5.5em; max-width: 100%; overflow-wrap: anywhere; }
+td:last-child, th:last-child { padding-right: 0; }
+td time, td .local { white-space: nowrap; }
+.local, .answer { display: block; } .answer + .answer { margin-top: .35rem; }
+.answer time { display: block; } .local { color: var(--quiet); font-size: .92em; }
 section > dl:not(.figures) { margin: .4rem 0; }
 section > dl:not(.figures) > div { display: grid; grid-template-columns: 14.5rem 1fr; gap: .8rem;
   padding: .3rem 0; border-bottom: 1px solid var(--line); }

@@ -128,8 +128,10 @@ def render_timeline(facts: ReportFacts, language: Language = "en", *, style: boo
     title, about = _description(facts, language)
     return "\n".join(
         (
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="vg" viewBox="0 0 {WIDTH} {height:g}" '
-            f'role="img" aria-labelledby="vg-title vg-about" lang="{HTML_LANGUAGES[language]}">',
+            (
+                f'<svg xmlns="http://www.w3.org/2000/svg" class="vg" viewBox="0 0 {WIDTH} {height:g}" '
+                f'role="img" aria-labelledby="vg-title vg-about" lang="{HTML_LANGUAGES[language]}">'
+            ),
             f'<title id="vg-title">{text(title)}</title>',
             f'<desc id="vg-about">{text(about)}</desc>',
             *((f"<style>{STYLE}</style>",) if style else ()),
@@ -237,8 +239,11 @@ def _panel(
         spans = scale.spans(((gap.start_s, gap.end_s) for gap in facts.gaps), top, _PANEL)
         yield f'<path class="gap" d="{spans}"/>'
     yield from _below(facts, channel, scale, top + _PANEL)
-    for pin in sorted(pins, key=lambda pin: -pin.lane):
-        yield from _mark(pin, top, lanes)
+    heights = [top - _LANE * (lanes - pin.lane) + _LANE / 2 - 2 for pin in pins]
+    for pin, height in zip(pins, heights, strict=True):
+        yield _line(pin.kind, pin.x, pin.x, height, top + _PANEL)
+    for pin, height in zip(pins, heights, strict=True):
+        yield _symbol(pin.kind, pin.x, height, pin.label)
     for change in facts.changes:
         if change.channel == channel and _is_rise(change.level, change.previous_level):
             yield (
@@ -268,9 +273,7 @@ def _bands(facts: ReportFacts, y: Callable[[float], float], language: Language) 
         yield _text(_LEFT + _PLOT + 8, at + 4.5, label, "start")
 
 
-def _curve(
-    points: Sequence[PressurePoint], scale: _Scale, y: Callable[[float], float]
-) -> str:
+def _curve(points: Sequence[PressurePoint], scale: _Scale, y: Callable[[float], float]) -> str:
     """Return steps: the index stays as it is until the next hop."""
     kept = thinned(points, lambda at_s: int(scale.x(at_s)))
     steps = "".join(f"H{scale.x(point.end_s):g}V{y(point.index):g}" for point in kept)
@@ -296,19 +299,11 @@ def _below(facts: ReportFacts, channel: int, scale: _Scale, bottom: float) -> It
         yield f'<path class="speech" d="{scale.spans(speech, bottom + 12, 7)}"/>'
 
 
-def _mark(pin: _Pin, top: float, lanes: int) -> Iterator[str]:
-    level = top - _LANE * (lanes - pin.lane) + _LANE / 2 - 2
-    yield _line(pin.kind, pin.x, pin.x, level, top + _PANEL)
-    yield _symbol(pin.kind, pin.x, level, pin.label)
-
-
 def _symbol(kind: str, x: float, y: float, label: str) -> str:
     """Return the head of a mark: a disc with a number, or a flag."""
     if kind == "flag":
         left, top = x - 0.8, y - 8
-        return (
-            f'<path class="flag" d="M{left:g} {top:g}h13l-4 4.5l4 4.5h-11.4v7h-1.6z"/>'
-        )
+        return f'<path class="flag" d="M{left:g} {top:g}h13l-4 4.5l4 4.5h-11.4v7h-1.6z"/>'
     disc = f'<circle class="handoff" cx="{x:g}" cy="{y:g}" r="{_PIN / 2:g}"/>'
     return disc + _text(x, y + 4, label, "middle", "pin")
 

@@ -31,8 +31,10 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     # ---- in short ----
     "in_short": ("In short", "摘要"),
     "short_flagged": (
-        "This session was marked high-sensitivity {at} into the call, at a pressure index of "
-        "{index}.",
+        (
+            "This session was marked high-sensitivity {at} into the call, at a pressure index of "
+            "{index}."
+        ),
         "本会话在通话进行到 {at} 时被标记为高敏感，当时压力指数为 {index}。",
     ),
     "short_not_flagged": (
@@ -50,8 +52,10 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "short_no_verdict": ("No reviewer has given a verdict yet.", "尚无质检结论。"),
     "short_open": (
-        "The session was not closed when this report was written, or it was cut off: its totals "
-        "are not known.",
+        (
+            "The session was not closed when this report was written, or it was cut off: its totals "
+            "are not known."
+        ),
         "生成本报告时会话尚未结束，或已中断：没有汇总数据。",
     ),
     "peak_index": ("Highest index", "最高指数"),
@@ -65,11 +69,15 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     # ---- the timeline ----
     "timeline": ("The pressure index over the call", "通话过程中的压力指数"),
     "timeline_caption": (
-        "The index (0 to 100) moves only while the customer speaks. The strip below each curve "
-        "is the alert level; the blue bars are the customer’s speech. Numbers are those of the "
-        "tables below.",
-        "压力指数（0 至 100）仅在客户说话时变化。曲线下方的色带为告警等级，蓝色条为客户语音。"
-        "编号与下方各表一致。",
+        (
+            "The index (0 to 100) moves only while the customer speaks. The strip below each curve "
+            "is the alert level; the blue bars are the customer’s speech. Numbers are those of the "
+            "tables below."
+        ),
+        (
+            "压力指数（0 至 100）仅在客户说话时变化。曲线下方的色带为告警等级，蓝色条为客户语音。"
+            "编号与下方各表一致。"
+        ),
     ),
     "time_in_call": ("time in the call", "通话内时间"),
     "pressure_index": ("pressure index", "压力指数"),
@@ -161,6 +169,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "campaign": ("Campaign", "催收批次"),
     "agent_id": ("Agent", "坐席编号"),
     "pseudonym": ("Customer (pseudonym of the number)", "客户（号码的去标识化标识）"),
+    "time_zone": ("Customer’s time zone", "客户所在时区"),
     "call_started": ("Call started, as the client said", "通话开始时间（客户端提供）"),
     "opened": ("Monitoring opened", "监测开始"),
     "closed": ("Monitoring closed", "监测结束"),
@@ -178,8 +187,10 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     # ---- what decided ----
     "decided": ("What decided it", "判定依据"),
     "decided_about": (
-        "A program decided, by these thresholds and this model; no person took part before the "
-        "first answer to a handoff.",
+        (
+            "A program decided, by these thresholds and this model; no person took part before the "
+            "first answer to a handoff."
+        ),
         "以上由程序依据下列阈值和模型判定；在转人工请求首次得到应答之前，没有人参与判定。",
     ),
     "policy": ("Policy", "策略"),
@@ -219,60 +230,88 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "leaf_exported": ("evidence exported", "证据导出"),
     "verify": ("How to check it", "如何验证"),
     "verify_about": (
-        "This page is one file of an evidence bundle, made for people to read. On its own it "
-        "proves nothing: anybody can write a page. Check the bundle, with the operator’s public "
-        "key as you got it some other way than with the bundle:",
-        "本页面是证据包中供人阅读的一个文件，其本身不能证明任何事情：任何人都能写出一个网页。"
-        "请使用通过其他途径取得的运营方公钥验证整个证据包：",
+        (
+            "This page is one file of an evidence bundle, made for people to read. On its own it "
+            "proves nothing: anybody can write a page. Check the bundle, with the operator’s public "
+            "key as you got it some other way than with the bundle:"
+        ),
+        (
+            "本页面是证据包中供人阅读的一个文件，其本身不能证明任何事情：任何人都能写出一个网页。"
+            "请使用通过其他途径取得的运营方公钥验证整个证据包："
+        ),
     ),
     "verify_result": (
-        "The check needs no network and no help of the operator. It computes every digest again "
-        "and follows each leaf’s inclusion proof to the signed checkpoint. A changed byte, a "
-        "missing leaf or a replaced piece of audio is refused, and the check says which it was.",
-        "验证无需联网，也无需运营方协助。程序会重新计算全部摘要，并沿每个叶节点的包含证明追溯至"
-        "已签名的检查点。任何字节被改动、叶节点缺失或录音片段被替换，均不能通过验证，并会指明"
-        "问题所在。",
+        (
+            "The check needs no network and no help of the operator. It computes every digest again "
+            "and follows each leaf’s inclusion proof to the signed checkpoint. A changed byte, a "
+            "missing leaf or a replaced piece of audio is refused, and the check says which it was."
+        ),
+        (
+            "验证无需联网，也无需运营方协助。程序会重新计算全部摘要，并沿每个叶节点的包含证明追溯至"
+            "已签名的检查点。任何字节被改动、叶节点缺失或录音片段被替换，均不能通过验证，并会指明"
+            "问题所在。"
+        ),
     ),
     # ---- what it shows ----
     "worth": ("What this shows, and what it cannot", "本报告能证明什么，不能证明什么"),
     "shows": ("If the bundle verifies, it shows", "若证据包通过验证，则能证明"),
     "shows_record": (
-        "that the holder of the log’s key recorded these events, this audio, this policy and this "
-        "model’s identity, in the order of their numbers in the log;",
+        (
+            "that the holder of the log’s key recorded these events, this audio, this policy and this "
+            "model’s identity, in the order of their numbers in the log;"
+        ),
         "证据日志的密钥持有者按日志序号的先后，记录了上述事件、录音、策略以及模型的标识；",
     ),
     "shows_unchanged": (
-        "that nothing of it was changed, left out or put in afterwards, reaching back to the "
-        "oldest checkpoint or timestamp that somebody other than the operator holds.",
+        (
+            "that nothing of it was changed, left out or put in afterwards, reaching back to the "
+            "oldest checkpoint or timestamp that somebody other than the operator holds."
+        ),
         "自运营方以外的第三方所持有的最早检查点或时间戳起，上述内容未被更改、删除或插入。",
     ),
     "cannot": ("It cannot show", "不能证明"),
     "cannot_person": (
-        "what anybody felt or meant. The index says how a voice sounded. It is a reason to bring "
-        "in a human, not a judgement of a person, and must not be used to score, rank or decide "
-        "about anybody;",
-        "任何人的真实感受或意图。指数只反映声音听起来如何，是请人工介入的理由，不是对人的评判，"
-        "不得用于对任何人评分、排名或作出决定；",
+        (
+            "what anybody felt or meant. The index says how a voice sounded. It is a reason to bring "
+            "in a human, not a judgement of a person, and must not be used to score, rank or decide "
+            "about anybody;"
+        ),
+        (
+            "任何人的真实感受或意图。指数只反映声音听起来如何，是请人工介入的理由，不是对人的评判，"
+            "不得用于对任何人评分、排名或作出决定；"
+        ),
     ),
     "cannot_model": (
-        "that the model was right. It was trained and measured on acted speech; real callers, "
-        "other languages and other lines differ. It hears how something is said, not what;",
-        "模型的判断正确。模型以表演语音训练和测评，真实来电者、其他语言和其他线路与之不同。"
-        "模型听的是怎么说，而不是说什么；",
+        (
+            "that the model was right. It was trained and measured on acted speech; real callers, "
+            "other languages and other lines differ. It hears how something is said, not what;"
+        ),
+        (
+            "模型的判断正确。模型以表演语音训练和测评，真实来电者、其他语言和其他线路与之不同。"
+            "模型听的是怎么说，而不是说什么；"
+        ),
     ),
     "cannot_origin": (
-        "who spoke, or that the audio was unaltered before it reached the server. What the client "
-        "said of the call and of consent is its own statement. Times are of the server’s clock;",
-        "说话人的身份，或音频在到达服务器之前未被改动。通话信息和同意情况均为客户端自行申报，"
-        "时间取自服务器时钟；",
+        (
+            "who spoke, or that the audio was unaltered before it reached the server. What the client "
+            "said of the call and of consent is its own statement. Times are of the server’s clock;"
+        ),
+        (
+            "说话人的身份，或音频在到达服务器之前未被改动。通话信息和同意情况均为客户端自行申报，"
+            "时间取自服务器时钟；"
+        ),
     ),
     "cannot_alone": (
-        "more than the operator’s own word, where the operator alone keeps the log: an interested "
-        "party who holds the key could have recorded falsehoods from the start, or kept two logs. "
-        "A witness or a timestamp from outside is what helps.",
-        "超出运营方自述的内容——如果日志仅由运营方自行保管：运营方是利害关系人并持有密钥，可能"
-        "从一开始就记录了不实内容，或同时维护两套日志。由外部第三方见证或加盖可信时间戳，"
-        "才能增强证明力。",
+        (
+            "more than the operator’s own word, where the operator alone keeps the log: an interested "
+            "party who holds the key could have recorded falsehoods from the start, or kept two logs. "
+            "A witness or a timestamp from outside is what helps."
+        ),
+        (
+            "超出运营方自述的内容——如果日志仅由运营方自行保管：运营方是利害关系人并持有密钥，可能"
+            "从一开始就记录了不实内容，或同时维护两套日志。由外部第三方见证或加盖可信时间戳，"
+            "才能增强证明力。"
+        ),
     ),
 }
 """Each text by its name: English, Chinese. Braces are filled in by `word`."""
