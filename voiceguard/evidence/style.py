@@ -40,7 +40,8 @@ table { border-collapse: collapse; width: 100%; font-size: .87rem; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .9rem .4rem 0;
   border-bottom: 1px solid var(--line); }
 th { color: var(--quiet); font-weight: 600; font-size: .8rem; vertical-align: bottom; }
-td > bdi { display: inline-block; min-width: 5.5em; max-width: 100%; overflow-wrap: anywhere; }
+td > bdi { display: inline-block; min-width: 5.5em; max-width: 100%; overflow-wrap: anywhere;
+  word-break: normal; } th, td { word-break: keep-all; }
 td:last-child, th:last-child { padding-right: 0; }
 td time, td .local { white-space: nowrap; }
 .local, .answer { display: block; } .answer + .answer { margin-top: .35rem; }

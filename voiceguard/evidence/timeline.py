@@ -129,8 +129,9 @@ def render_timeline(facts: ReportFacts, language: Language = "en", *, style: boo
     return "\n".join(
         (
             (
-                f'<svg xmlns="http://www.w3.org/2000/svg" class="vg" viewBox="0 0 {WIDTH} {height:g}" '
-                f'role="img" aria-labelledby="vg-title vg-about" lang="{HTML_LANGUAGES[language]}">'
+                f'<svg xmlns="http://www.w3.org/2000/svg" class="vg" '
+                f'viewBox="0 0 {WIDTH} {height:g}" role="img" aria-labelledby="vg-title vg-about" '
+                f'lang="{HTML_LANGUAGES[language]}">'
             ),
             f'<title id="vg-title">{text(title)}</title>',
             f'<desc id="vg-about">{text(about)}</desc>',

@@ -53,8 +53,8 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "short_no_verdict": ("No reviewer has given a verdict yet.", "尚无质检结论。"),
     "short_open": (
         (
-            "The session was not closed when this report was written, or it was cut off: its totals "
-            "are not known."
+            "The session was not closed when this report was written, or it was cut off: its "
+            "totals are not known."
         ),
         "生成本报告时会话尚未结束，或已中断：没有汇总数据。",
     ),
@@ -232,8 +232,8 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "verify_about": (
         (
             "This page is one file of an evidence bundle, made for people to read. On its own it "
-            "proves nothing: anybody can write a page. Check the bundle, with the operator’s public "
-            "key as you got it some other way than with the bundle:"
+            "proves nothing: anybody can write a page. Check the bundle, with the operator’s "
+            "public key as you got it some other way than with the bundle:"
         ),
         (
             "本页面是证据包中供人阅读的一个文件，其本身不能证明任何事情：任何人都能写出一个网页。"
@@ -242,9 +242,10 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "verify_result": (
         (
-            "The check needs no network and no help of the operator. It computes every digest again "
-            "and follows each leaf’s inclusion proof to the signed checkpoint. A changed byte, a "
-            "missing leaf or a replaced piece of audio is refused, and the check says which it was."
+            "The check needs no network and no help of the operator. It computes every digest "
+            "again and follows each leaf’s inclusion proof to the signed checkpoint. A changed "
+            "byte, a missing leaf or a replaced piece of audio is refused, and the check says "
+            "which it was."
         ),
         (
             "验证无需联网，也无需运营方协助。程序会重新计算全部摘要，并沿每个叶节点的包含证明追溯至"
@@ -257,8 +258,8 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "shows": ("If the bundle verifies, it shows", "若证据包通过验证，则能证明"),
     "shows_record": (
         (
-            "that the holder of the log’s key recorded these events, this audio, this policy and this "
-            "model’s identity, in the order of their numbers in the log;"
+            "that the holder of the log’s key recorded these events, this audio, this policy and "
+            "this model’s identity, in the order of their numbers in the log;"
         ),
         "证据日志的密钥持有者按日志序号的先后，记录了上述事件、录音、策略以及模型的标识；",
     ),
@@ -272,9 +273,9 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "cannot": ("It cannot show", "不能证明"),
     "cannot_person": (
         (
-            "what anybody felt or meant. The index says how a voice sounded. It is a reason to bring "
-            "in a human, not a judgement of a person, and must not be used to score, rank or decide "
-            "about anybody;"
+            "what anybody felt or meant. The index says how a voice sounded. It is a reason to "
+            "bring in a human, not a judgement of a person, and must not be used to score, rank or "
+            "decide about anybody;"
         ),
         (
             "任何人的真实感受或意图。指数只反映声音听起来如何，是请人工介入的理由，不是对人的评判，"
@@ -293,8 +294,9 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "cannot_origin": (
         (
-            "who spoke, or that the audio was unaltered before it reached the server. What the client "
-            "said of the call and of consent is its own statement. Times are of the server’s clock;"
+            "who spoke, or that the audio was unaltered before it reached the server. What the "
+            "client said of the call and of consent is its own statement. Times are of the "
+            "server’s clock;"
         ),
         (
             "说话人的身份，或音频在到达服务器之前未被改动。通话信息和同意情况均为客户端自行申报，"
@@ -303,9 +305,9 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "cannot_alone": (
         (
-            "more than the operator’s own word, where the operator alone keeps the log: an interested "
-            "party who holds the key could have recorded falsehoods from the start, or kept two logs. "
-            "A witness or a timestamp from outside is what helps."
+            "more than the operator’s own word, where the operator alone keeps the log: an "
+            "interested party who holds the key could have recorded falsehoods from the start, or "
+            "kept two logs. A witness or a timestamp from outside is what helps."
         ),
         (
             "超出运营方自述的内容——如果日志仅由运营方自行保管：运营方是利害关系人并持有密钥，可能"
