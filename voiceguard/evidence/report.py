@@ -375,7 +375,7 @@ class _Page:
             text(word_or_name(found.kind, self.language, "leaf_")),
             str(found.count),
             first if found.count == 1 else f"{first}\N{EN DASH}{last}",
-            "<br>".join(times),
+            "".join(f'<span class="answer">{at}</span>' for at in times),
         )
 
     def _table(self, title: str, headings: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
