@@ -65,6 +65,12 @@ class SessionLedger:
         with self._lock:
             self._states[state.uid] = state
 
+    def drop(self, state: SessionState) -> None:
+        """Forget a session whose beginning could not be recorded; nothing more of it will be."""
+        with self._lock:
+            state.running = False
+            self._states.pop(state.uid, None)
+
     def pin(self, uid: str) -> SessionState:
         """Return a session's state, which stays until `unpin`; not for the writer's thread.
 

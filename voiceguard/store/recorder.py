@@ -11,7 +11,7 @@ import errno
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,7 +28,6 @@ from voiceguard.store.drafts import Begin, Draft, End, Happened, Prepared, Submi
 from voiceguard.store.errors import StoreClosedError, StoreError, StoreFullError
 from voiceguard.store.journal import Journal
 from voiceguard.store.ledger import SessionLedger, SessionState
-from voiceguard.store.records import Record
 from voiceguard.store.scribe import Scribe, fail
 
 URGENT_EVENTS: Final[frozenset[type[Event]]] = frozenset(
@@ -80,7 +79,10 @@ class Recorder:
         ledger: the sessions.
         scribe: makes records of drafts.
         spool_limit_bytes: over that much on the disk, events are lost.
-        on_committed: called by the thread after each write, with what is durable now.
+        on_committed: called by the thread after each write, with what is durable now and the
+            leaf index of the first.
+        on_unrecorded: called by the thread with the evidence id of a session that ended without
+            a record of it.
         report: is told of defects.
         clock_ms: wall time, ms since 1970, UTC.
     """
@@ -92,7 +94,8 @@ class Recorder:
         scribe: Scribe,
         *,
         spool_limit_bytes: int,
-        on_committed: Callable[[list[Record]], None],
+        on_committed: Callable[[Sequence[Prepared], int], None],
+        on_unrecorded: Callable[[str], None],
         report: Reporter,
         clock_ms: Callable[[], int],
     ) -> None:
@@ -101,6 +104,7 @@ class Recorder:
         self._scribe = scribe
         self._spool_limit_bytes = spool_limit_bytes
         self._on_committed = on_committed
+        self._on_unrecorded = on_unrecorded
         self._report = report
         self._clock_ms = clock_ms
         self._queue: deque[Draft] = deque()
@@ -224,7 +228,7 @@ class Recorder:
         match draft:
             case Begin(state, opening):
                 if self._is_full(0.0):
-                    state.running = False
+                    self._ledger.drop(state)
                     self._lose(draft)
                 else:
                     self._push(self._scribe.open(state, opening))
@@ -279,6 +283,7 @@ class Recorder:
         self._flush(state)
         if state.tally is None or state.opening is None or not state.running:
             self._count_lost(1)
+            self._on_unrecorded(state.uid)
             return
         opening = state.opening
         self._push(
@@ -302,23 +307,22 @@ class Recorder:
             first = self._journal.next_index
             records = [item.at(index) for index, item in enumerate(self._batch, start=first)]
             self._journal.commit(records)
-            self._acknowledge(records)
+            self._acknowledge(first)
             self.problem = ""
             self._retry_s = FIRST_RETRY_S
 
-    def _acknowledge(self, records: list[Record]) -> None:
+    def _acknowledge(self, first: int) -> None:
         batch, self._batch = self._batch, []
-        if any(record.leaf.kind is LeafKind.ERASED for record in records):
+        if any(item.leaf.kind is LeafKind.ERASED for item in batch):
             # So that the segment with the wrapped key can go once the database has it.
             self._journal.spool.end_segment()
-        for prepared, record in zip(batch, records, strict=True):
-            self._pending_bytes -= prepared.size
-            if prepared.state is not None:
-                self._ledger.unpin(prepared.state, record.leaf_index)
-            future = prepared.future
-            if future is not None and future.set_running_or_notify_cancel():
-                future.set_result(record.leaf_index)
-        self._on_committed(records)
+        self._on_committed(batch, first)
+        for index, item in enumerate(batch, start=first):
+            self._pending_bytes -= item.size
+            if item.state is not None:
+                self._ledger.unpin(item.state, index)
+            if item.future is not None and item.future.set_running_or_notify_cancel():
+                item.future.set_result(index)
 
     def _sign(self, now_s: float) -> None:
         if self._journal.log.size != self._signed_size and now_s >= self._checkpoint_at_s:
