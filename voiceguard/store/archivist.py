@@ -24,8 +24,8 @@ from voiceguard.store.errors import (
 )
 from voiceguard.store.parts import part_path
 from voiceguard.store.payloads import AudioFacts, audio_payload
-from voiceguard.store.records import AudioKept
 from voiceguard.store.recorder import Reporter
+from voiceguard.store.records import AudioKept
 from voiceguard.store.submissions import Submitter
 
 RETRY_S: Final = 5.0
@@ -175,5 +175,3 @@ def _nothing(job: AudioJob) -> AudioFacts:
         complete=False,
         missing_samples=0,
     )
-
-
