@@ -26,7 +26,6 @@ from voiceguard.store.audio import AudioJob, delete_audio, open_flac, read_outli
 from voiceguard.store.documents import DocumentTray
 from voiceguard.store.drafts import Prepared
 from voiceguard.store.errors import (
-    DatabaseUnavailableError,
     SealBrokenError,
     SessionErasedError,
     StoreError,
@@ -89,7 +88,7 @@ class StoreHealth:
     unapplied_records: int
     """On the disk, not yet in the database; -1: the database was not reached yet."""
     waiting_audio: int
-    """Sessions whose audio is still to be made a file, and other slow work."""
+    """Pieces of audio to be written, sessions whose audio is to be made a file, repair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +158,7 @@ class Archive:
         self._archivist = Archivist(
             self._folder,
             self._submissions.submit,
+            self._ledger,
             repair=self._repair,
             expire=self._expire,
             report=report,
@@ -218,6 +218,8 @@ class Archive:
         self._sink.start()
         self._projector.start()
         self._archivist.start()
+        before = self._projector.when_applied(self._recorded_before - 1)
+        before.add_done_callback(self._begin_upkeep)
         self._submissions.note(LeafKind.STARTED, {"version": __version__})
 
     def close(self, timeout_s: float = 10.0) -> None:
@@ -279,7 +281,7 @@ class Archive:
             lost_records=recorder.lost_records,
             lost_audio_pieces=self._sink.lost_pieces,
             unapplied_records=-1 if projector.applied < 0 else self.log.size - projector.applied,
-            waiting_audio=self._archivist.waiting,
+            waiting_audio=self._sink.waiting + self._archivist.waiting,
         )
 
     # ---- for reviewers ----
@@ -432,7 +434,8 @@ class Archive:
             self._sink.finish(state.uid, None)
             return
         job = AudioJob.of(state.uid, state.key, state.opening.audio_format, closed)
-        self._sink.finish(state.uid, lambda: self._archivist.put(job))
+        self._ledger.pin_known(state)
+        self._sink.finish(state.uid, lambda: self._archivist.put(job, state))
 
     def _receive_applied(self, records: Sequence[Record]) -> None:
         """Take note of what is in the database; called by the projector's thread."""
@@ -447,11 +450,11 @@ class Archive:
     def _load_state(self, uid: str) -> SessionState:
         return self._link.load_state(uid, self.keys)
 
+    def _begin_upkeep(self, applied: Future[None]) -> None:
+        if applied.exception() is None:
+            self._archivist.begin_upkeep()
+
     def _repair(self) -> None:
-        if self._recorded_before:
-            index = self._recorded_before - 1
-            if self._projector.applied <= index:
-                raise DatabaseUnavailableError("the database does not have all records yet")
         Repair(
             self._folder,
             self.log.origin,

@@ -77,8 +77,14 @@ class AudioSink:
         self._broken: set[str] = set()
         """Sessions some of whose audio was not written; each is reported once."""
         self._thread = threading.Thread(target=self._run, name="voiceguard-audio", daemon=True)
+        self._is_working = False
         self.lost_pieces = 0
         """Since the start."""
+
+    @property
+    def waiting(self) -> int:
+        """Pieces, and ends of sessions, that are not dealt with yet."""
+        return self._queue.qsize() + self._is_working
 
     def start(self) -> None:
         """Begin to write."""
@@ -112,6 +118,7 @@ class AudioSink:
 
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
+            self._is_working = True
             try:
                 match item:
                     case Piece():
@@ -120,6 +127,7 @@ class AudioSink:
                         self._finish(item)
             except Exception as defect:  # noqa: BLE001 - one session must not end the others' audio
                 self._report("audio_defect", defect)
+            self._is_working = False
 
     def _write(self, piece: Piece) -> None:
         with self._lock:

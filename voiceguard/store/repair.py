@@ -16,7 +16,7 @@ from voiceguard.store.database import Database
 from voiceguard.store.drafts import End
 from voiceguard.store.errors import SealBrokenError
 from voiceguard.store.keys import Keyring
-from voiceguard.store.ledger import SessionLedger
+from voiceguard.store.ledger import SessionLedger, SessionState
 from voiceguard.store.parts import part_path, read_part
 from voiceguard.store.payloads import Opening, events_from_payload, opening_from_payload
 from voiceguard.store.queries import SessionFinder
@@ -39,7 +39,7 @@ class Repair:
         keyring: opens the sessions' keys.
         ledger: knows the sessions of this process, which are let alone.
         recorder: writes the records.
-        put_audio: takes sessions whose audio is to be kept still.
+        put_audio: takes sessions whose audio is still to be kept, pinned.
         report: is told of sessions that cannot be repaired.
         clock_ms: wall time, ms since 1970, UTC.
     """
@@ -53,7 +53,7 @@ class Repair:
         keyring: Keyring,
         ledger: SessionLedger,
         recorder: Recorder,
-        put_audio: Callable[[AudioJob], None],
+        put_audio: Callable[[AudioJob, SessionState], None],
         report: Reporter,
         clock_ms: Callable[[], int],
     ) -> None:
@@ -130,15 +130,15 @@ class Repair:
 
     def _finish_audio(self, uid: str) -> None:
         row = self._finder.find_uid(uid)
-        if row is None or not row.wrapped_key:
-            return
+        if row is None or row.audio != "pending":
+            return  # this process has done it meanwhile
         key = self._keyring.unwrap(uid, row.wrapped_key, row.key_id)
         (first,) = self._finder.records(uid, kinds=(LeafKind.OPENED,))
         opening = opening_from_payload(unseal_payload(key, uid, first.n, first.sealed).content)
         rate_hz = opening.audio_format.sample_rate_hz
         received = None if row.ended == INTERRUPTED else round(row.audio_s * rate_hz)
         job = AudioJob(uid, key, opening.audio_format, received, round(row.gaps_s * rate_hz))
-        self._put_audio(job)
+        self._put_audio(job, self._ledger.pin(uid))
 
     def _delete_strays(self, uids: set[str], wanted: dict[str, str]) -> None:
         for path in self._folder.iterdir():

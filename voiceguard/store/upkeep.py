@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from voiceguard.store.database import Database
+from voiceguard.store.rows import WrappedKey
 from voiceguard.store.schema import SESSIONS
 
 
@@ -44,3 +45,25 @@ def expired(database: Database, origin: str, now_ms: int, limit: int) -> list[st
     )
     with database.reading() as connection:
         return list(connection.scalars(query))
+
+
+def wrapped_keys(database: Database, origin: str, key_id: str, limit: int) -> list[WrappedKey]:
+    """Return keys of an evidence log's sessions that are wrapped with one master key.
+
+    Args:
+        database: with the sessions.
+        origin: of the evidence log.
+        key_id: of the master key.
+        limit: most of them.
+
+    Raises:
+        DatabaseUnavailableError: the database is away.
+    """
+    of = SESSIONS.c
+    query = (
+        select(of.uid, of.wrapped_key, of.key_id)
+        .where(of.origin == origin, of.key_id == key_id, of.wrapped_key != "")
+        .limit(limit)
+    )
+    with database.reading() as connection:
+        return [WrappedKey(*row) for row in connection.execute(query)]
