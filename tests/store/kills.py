@@ -28,10 +28,11 @@ from voiceguard.core.events import (
 )
 from voiceguard.core.policy import AudioKeeping
 from voiceguard.evidence.leaves import LeafKind
-from voiceguard.store.archive import Archive, ArchiveSettings
+from voiceguard.store.archive import Archive
 from voiceguard.store.errors import StoreError
 from voiceguard.store.payloads import Opening, verdict_payload
 from voiceguard.store.records import VerdictGiven
+from voiceguard.store.settings import ArchiveSettings
 
 FORMAT = AudioFormat(Encoding.MULAW, 8000, (Role.CUSTOMER, Role.HUMAN_AGENT))
 CHUNK_SAMPLES = 4000
