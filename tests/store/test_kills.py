@@ -20,7 +20,7 @@ import numpy as np
 import soundfile
 from sqlalchemy import select
 
-from tests.store.kills import CHUNK_SAMPLES, FORMAT, MOST_CHUNKS, call_audio
+from tests.store.calls import CHUNK_SAMPLES, FORMAT, MOST_CHUNKS, call_audio
 from tests.store.waiting import settle
 from voiceguard.core.audio import decode
 from voiceguard.evidence.leaves import Leaf, LeafKind

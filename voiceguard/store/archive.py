@@ -180,7 +180,8 @@ class Archive:
                 taken then stays in the spool.
         """
         by_s = time.monotonic() + timeout_s
-        # Ends of sessions lead to files, files to records: so the disk first, and once more.
+        # Audio leads to records, ends of sessions to files, and files to records again.
+        self._sink.drain(timeout_s)
         self._recorder.drain(timeout_s)
         self._sink.stop()
         self._archivist.stop(max(by_s - time.monotonic(), 0.1))
