@@ -14,13 +14,22 @@ import sys
 import time
 from pathlib import Path
 
-from tests.store.calls import CHUNK_SAMPLES, MOST_CHUNKS, call_audio, finished, flagged, opening, pressure
+from tests.store.calls import (
+    CHUNK_SAMPLES,
+    MOST_CHUNKS,
+    call_audio,
+    finished,
+    flagged,
+    opening,
+    pressure,
+)
 from voiceguard.evidence.leaves import LeafKind
 from voiceguard.store.archive import Archive
 from voiceguard.store.errors import StoreError
 from voiceguard.store.payloads import verdict_payload
 from voiceguard.store.records import VerdictGiven
 from voiceguard.store.settings import ArchiveSettings
+
 
 class _Load:
     """Several sessions at once, and reviewers at work on those that ended."""

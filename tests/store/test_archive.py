@@ -8,7 +8,6 @@ import soundfile
 
 from tests.store.calls import (
     CHUNK_SAMPLES,
-    FORMAT,
     call_audio,
     finished,
     flagged,
@@ -157,9 +156,7 @@ def test_audio_comes_back_sample_for_sample_with_silence_for_gaps(archive, encod
     audio_format = AudioFormat(encoding, 16000, channels)
     rng = np.random.default_rng(3)
     content = rng.integers(0, 256, 60_000 * audio_format.frame_bytes, dtype=np.uint8).tobytes()
-    record = archive.begin(
-        opening("a", audio_format=audio_format, keep_audio=AudioKeeping.ALL)
-    )
+    record = archive.begin(opening("a", audio_format=audio_format, keep_audio=AudioKeeping.ALL))
     frame_bytes = audio_format.frame_bytes
     # Replayed audio overlaps what came before; then 5000 sample frames are missing.
     record.receive_audio(content[: 20_000 * frame_bytes], 0)

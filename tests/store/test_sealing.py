@@ -13,8 +13,6 @@ KEY = bytes(range(32))
 SIZES = (0, 1, SEGMENT_BYTES - 1, SEGMENT_BYTES, SEGMENT_BYTES + 1, 3 * SEGMENT_BYTES + 77)
 
 
-
-
 def sealed_file(content: bytes, label: str = "a", key: bytes = KEY) -> bytes:
     file = io.BytesIO()
     with SealedWriter(file, key, label) as writer:

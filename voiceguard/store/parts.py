@@ -69,7 +69,9 @@ class AudioSink:
     def __init__(self, folder: Path, report: Reporter) -> None:
         self._folder = folder
         self._report = report
-        self._queue: queue.SimpleQueue[Piece | _Finish | Callable[[], None] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Piece | _Finish | Callable[[], None] | None] = (
+            queue.SimpleQueue()
+        )
         self._waiting_bytes = 0
         self._lock = threading.Lock()
         self._frames: dict[str, tuple[int, int]] = {}
