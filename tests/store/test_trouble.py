@@ -400,7 +400,7 @@ def test_a_wrong_or_missing_master_key_starts_nothing_and_harms_nothing(data_dir
         with pytest.raises(ConfigurationError, match=message):
             Archive.open(ArchiveSettings(data_dir=data_dir, **changes))
     (data_dir / "master.key").rename(tmp_path / "moved.key")
-    with pytest.raises(ConfigurationError, match="master key of the data in .* is missing"):
+    with pytest.raises(ConfigurationError, match=r"master key of the data in .* is missing"):
         Archive.open(ArchiveSettings(data_dir=data_dir))
     (tmp_path / "moved.key").rename(data_dir / "master.key")
     assert files_of(data_dir) == before

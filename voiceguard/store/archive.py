@@ -35,7 +35,7 @@ from voiceguard.store.payloads import Opening
 from voiceguard.store.projector import Projector
 from voiceguard.store.queries import SessionFinder
 from voiceguard.store.recorder import Recorder, Reporter
-from voiceguard.store.records import Closed, Columns, Erased, Record
+from voiceguard.store.records import Closed, Columns, Erased, EventBatch, Record
 from voiceguard.store.repair import Repair
 from voiceguard.store.retention import erase, erase_expired, set_hold
 from voiceguard.store.rows import SessionRow
@@ -328,7 +328,8 @@ class Archive:
         for prepared in batch:
             if isinstance(prepared.columns, Closed) and prepared.state is not None:
                 self._end_audio(prepared.state, prepared.columns)
-        self._projector.wake()
+        if any(_is_waited_for(prepared.columns) for prepared in batch):
+            self._projector.wake()
 
     def _end_audio(self, state: SessionState, closed: Closed) -> None:
         if closed.audio != "pending" or state.erased or state.opening is None:
@@ -370,6 +371,15 @@ class Archive:
 
     def _expire(self) -> None:
         self.expire_now()
+
+
+def _is_waited_for(columns: Columns) -> bool:
+    """Return whether people want to see a record at once; others go along within a second."""
+    match columns:
+        case EventBatch(flagged_at_ms=None, handoffs=(), settlements=()):
+            return False
+        case _:
+            return True
 
 
 def wall_ms() -> int:

@@ -58,6 +58,9 @@ class _Finish:
     """Called when all pieces have been written; None: the audio is not to be kept."""
 
 
+_Item = Piece | _Finish | Callable[[], None]
+
+
 class AudioSink:
     """A thread that writes pieces to part files.
 
@@ -74,8 +77,8 @@ class AudioSink:
         )
         self._waiting_bytes = 0
         self._lock = threading.Lock()
-        self._frames: dict[str, tuple[int, int]] = {}
-        """Frames and bytes of each file that is being written."""
+        self._frames: dict[str, tuple[int, int, bytes]] = {}
+        """Frames, bytes and key of each file that is being written."""
         self._broken: set[str] = set()
         """Sessions some of whose audio was not written; each is reported once."""
         self._thread = threading.Thread(target=self._run, name="voiceguard-audio", daemon=True)
@@ -151,8 +154,9 @@ class AudioSink:
     def _write(self, piece: Piece) -> None:
         with self._lock:
             self._waiting_bytes -= piece.size
-        number, offset = self._frames.get(piece.uid, (0, 0))
-        frame = frame_of(piece, number)
+        known = self._frames.get(piece.uid)
+        number, offset, part_key = known or (0, 0, derive_key(piece.key, "part"))
+        frame = frame_of(piece, part_key, number)
         try:
             self._append(part_path(self._folder, piece.uid), frame, offset)
         except OSError as error:
@@ -161,7 +165,7 @@ class AudioSink:
                 self._broken.add(piece.uid)
                 self._report("audio_not_written", error)
             return
-        self._frames[piece.uid] = (number + 1, offset + len(frame))
+        self._frames[piece.uid] = (number + 1, offset + len(frame), part_key)
 
     @staticmethod
     def _append(path: Path, frame: bytes, offset: int) -> None:
@@ -186,13 +190,13 @@ def part_path(folder: Path, uid: str) -> Path:
     return folder / f"{uid}.part"
 
 
-def frame_of(piece: Piece, number: int) -> bytes:
+def frame_of(piece: Piece, part_key: bytes, number: int) -> bytes:
     """Return a piece as it lies in its part file, as the frame of this number."""
     content = b"".join(
         _RUN.pack(start, len(data)) + data
         for start, data in _joined(piece.chunks, piece.frame_bytes)
     )
-    sealed = seal(derive_key(piece.key, "part"), content, f"{piece.uid}:part:{number}")
+    sealed = seal(part_key, content, f"{piece.uid}:part:{number}")
     return _FRAME.pack(len(sealed), zlib.crc32(sealed)) + sealed
 
 

@@ -39,7 +39,7 @@ GATHER_S: Final = 2.0
 GATHER_EVENTS: Final = 64
 """How long, and how many, other events wait for company."""
 
-TICK_S: Final = 0.25
+TICK_S: Final = 0.5
 """How often the thread looks for events that have waited long enough."""
 
 MAX_BATCH: Final = 512
