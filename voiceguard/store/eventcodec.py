@@ -55,6 +55,8 @@ _READERS: Final[Mapping[str, Callable[[Any], object]]] = {
 }
 """Fields whose JSON is not their value."""
 
+_encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
 _DIGITS: Final = 5
 """Decimals kept of scores and indices: more than a model is good for."""
 
@@ -71,7 +73,7 @@ def event_to_line(event: Event, sequence: int, at_ms: int) -> str:
     values: dict[str, object] = {"seq": sequence, "at_ms": at_ms, "event": EVENT_NAMES[kind]}
     for name in _FIELDS[kind]:
         values[name] = _plain(getattr(event, name))
-    return json.dumps(values, separators=(",", ":"), ensure_ascii=False)
+    return _encode(values)
 
 
 def event_from_line(line: str) -> tuple[Event, int, int]:
@@ -96,13 +98,17 @@ def _read_field(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever JSON h
 
 
 def _plain(value: object) -> object:
+    # For each field of each event of each call: the usual types first, without a match.
+    kind = type(value)
+    if kind is int or kind is str or kind is bool:
+        return value
+    if isinstance(value, float):
+        return round(value, _DIGITS)
     match value:
         case AlertLevel():
             return value.name.lower()
         case enum.Enum():
             return value.value
-        case float():
-            return round(value, _DIGITS)
         case Mapping():
             return {name: round(number, _DIGITS) for name, number in value.items()}
         case _:

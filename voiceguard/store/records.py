@@ -14,6 +14,9 @@ from typing import Any, Final
 
 from voiceguard.evidence.leaves import Leaf
 
+INTERRUPTED: Final = "interrupted"
+"""How a session ended that the server did not see the end of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -188,6 +191,10 @@ COLUMN_TYPES: Final[Mapping[str, type[Columns]]] = {
     )
 }  # fmt: skip
 
+_FIELDS: Final = {
+    kind: tuple(item.name for item in dataclasses.fields(kind)) for kind in COLUMN_TYPES.values()
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -202,7 +209,12 @@ class Record:
 
 def columns_to_json(columns: Columns) -> dict[str, Any]:
     """Return columns as a JSON object that `columns_from_json` reads."""
-    return {"type": type(columns).__name__, **dataclasses.asdict(columns)}
+    # `dataclasses.asdict` copies every value, and takes longer than all else about a record.
+    values: dict[str, Any] = {name: getattr(columns, name) for name in _FIELDS[type(columns)]}
+    if isinstance(columns, EventBatch):
+        values["handoffs"] = [dataclasses.asdict(item) for item in columns.handoffs]
+        values["settlements"] = [dataclasses.asdict(item) for item in columns.settlements]
+    return {"type": type(columns).__name__, **values}
 
 
 def columns_from_json(values: Mapping[str, Any]) -> Columns:
