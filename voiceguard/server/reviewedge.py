@@ -26,11 +26,9 @@ from voiceguard.server.status import (
     internal_error,
     invalid,
     refusal_of,
-    store_unavailable,
     stream_not_read,
 )
-from voiceguard.server.storethreads import AWAY_RETRY_S
-from voiceguard.store.errors import StoreUnavailableError
+from voiceguard.server.storestatus import STORE_ERRORS, refusal_of_store
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 """A call whose messages are bytes: we parse, so that garbage gets an answer of ours."""
@@ -121,8 +119,9 @@ class ReviewEdge:
             result = await work
         except INPUT_ERRORS as error:
             refusal = refusal_of(error)
-        except StoreUnavailableError:
-            refusal = store_unavailable(AWAY_RETRY_S)
+        except STORE_ERRORS as error:
+            refusal = refusal_of_store(error)
+            self._log.warning("store_problem", method=method, problem=str(error))
         except asyncio.CancelledError:
             self._metrics.count_review_request(method, grpc.StatusCode.CANCELLED)
             raise

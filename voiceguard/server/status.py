@@ -257,6 +257,16 @@ def store_unavailable(retry_after_s: float) -> Refusal:
     )
 
 
+def store_damaged() -> Refusal:
+    """Return the refusal of what cannot be opened any more."""
+    return Refusal(
+        grpc.StatusCode.DATA_LOSS,
+        "STORE_DAMAGED",
+        "what is kept of the session was changed, or is sealed with another master key; "
+        "the server's log says which",
+    )
+
+
 def review_busy(retry_after_s: float) -> Refusal:
     """Return the refusal of one request of a reviewer too many at once."""
     return Refusal(
