@@ -208,7 +208,9 @@ def test_times_out_of_range(at):
         milliseconds_from_proto(at, "at")
 
 
-@pytest.mark.parametrize("text", ["", "fine\n\ttoo", "非常好", "<script>", "'; DROP TABLE sessions; --"])
+@pytest.mark.parametrize(
+    "text", ["", "fine\n\ttoo", "非常好", "<script>", "'; DROP TABLE sessions; --"]
+)
 def test_comments_that_are_accepted(text):
     assert check_comment(text, "comment") == text
 

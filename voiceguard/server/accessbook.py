@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from typing import Final
+from concurrent.futures import Future
+from typing import Final, ParamSpec
 from weakref import WeakValueDictionary
 
 from voiceguard.evidence.leaves import LeafKind
@@ -16,7 +17,7 @@ from voiceguard.server.status import CallRefusedError
 from voiceguard.server.storethreads import StoreThreads, settled
 from voiceguard.store.archive import Archive
 from voiceguard.store.payloads import access_payload
-from voiceguard.store.records import Accessed, Columns
+from voiceguard.store.records import Accessed
 
 REPEAT_MS: Final = 10 * 60 * 1000
 """A reviewer who does the same with a session again is written down once in this time."""
@@ -34,6 +35,8 @@ SHOWN_S: Final = 5.0
 """How long an answer waits for the database to show what is recorded already."""
 
 WHOLE: Final = AudioRange()
+
+P = ParamSpec("P")
 
 
 class AccessBook:
@@ -74,14 +77,15 @@ class AccessBook:
         async with self.lock(uid):
             await self._note(reviewer, uid, "heard", part, str(part))
 
-    async def append(self, uid: str, kind: LeafKind, payload: bytes | None, columns: Columns) -> int:
+    async def write(
+        self, submit: Callable[P, Future[int]], *args: P.args, **kwargs: P.kwargs
+    ) -> int:
         """Record something of a session, durably. Whoever calls this holds its lock.
 
         Args:
-            uid: of the session.
-            kind: of the leaf.
-            payload: what the leaf commits to; None: nothing.
-            columns: what the database shows of it.
+            submit: of the archive; may block.
+            *args: of `submit`.
+            **kwargs: of `submit`.
 
         Returns:
             The index of the leaf.
@@ -90,7 +94,7 @@ class AccessBook:
             CallRefusedError: the store did not take it in time.
             StoreError: the store refuses it.
         """
-        future = await self._threads.run(self._archive.submit, uid, kind, payload, columns)
+        future = await self._threads.run(submit, *args, **kwargs)
         return await settled(future, DURABLE_S)
 
     async def shown(self, index: int) -> bool:
@@ -111,7 +115,9 @@ class AccessBook:
         if any(heard.covers(part) for _, heard in parts):
             return
         access = Accessed(reviewer.name, action, now_ms, detail)
-        await self.append(uid, LeafKind.ACCESSED, access_payload(access), access)
+        await self.write(
+            self._archive.submit, uid, LeafKind.ACCESSED, access_payload(access), access
+        )
         parts.append((now_ms, part))
         while len(self._written) > MAX_REMEMBERED:
             self._written.popitem(last=False)

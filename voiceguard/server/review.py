@@ -6,51 +6,54 @@ What they add to a session is in `reviewactions`, the way in and out in `reviewe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
-from typing import Final, TypeVar
+import contextlib
+import dataclasses
+import time
+from collections.abc import AsyncGenerator, Callable
+from datetime import timedelta
+from typing import Final
 
 import grpc
 from google.protobuf.message import Message
+from structlog.typing import FilteringBoundLogger
 
 from voiceguard.core.errors import ClientError
 from voiceguard.server.accessbook import AccessBook
 from voiceguard.server.alerts import AlertHub
 from voiceguard.server.auth import REVIEW_SERVICE
 from voiceguard.server.evidencesource import EvidenceExporter
+from voiceguard.server.metrics import ServerMetrics
 from voiceguard.server.pagetokens import PageTokens
 from voiceguard.server.reviewactions import ReviewActions
-from voiceguard.server.reviewaudio import range_from_proto, wav_chunks
+from voiceguard.server.reviewaudio import WavReader, range_from_proto
 from voiceguard.server.reviewedge import Context, ReviewEdge
-from voiceguard.server.reviewers import Role
+from voiceguard.server.reviewers import ReviewersFile
 from voiceguard.server.reviewfilters import (
     filter_from_proto,
     order_from_proto,
+    span_from_proto,
     statistics_to_proto,
 )
 from voiceguard.server.reviewwire import (
     check_filter,
-    milliseconds_from_proto,
+    outline_to_proto,
     page_size_from_proto,
     timestamp,
 )
-from voiceguard.server.sessionreader import EventPlace, SessionReader
-from voiceguard.server.signin import Reviewer, ReviewGate
+from voiceguard.server.sessionreader import SessionReader
+from voiceguard.server.settings import ServerSettings
+from voiceguard.server.signin import Reviewer, ReviewGate, SignInTokens
 from voiceguard.server.signindesk import SignInDesk, peer_address
-from voiceguard.server.status import CallRefusedError, permission_denied, unauthenticated
-from voiceguard.server.storestatus import erased, live, no_audio
+from voiceguard.server.status import CallRefusedError, unauthenticated
+from voiceguard.server.storestatus import erased, no_audio
 from voiceguard.server.storethreads import StoreThreads
 from voiceguard.store.archive import Archive
-from voiceguard.store.queries import SessionRow
-from voiceguard.v1 import monitor_pb2 as pb
+from voiceguard.store.rows import Cursor, SessionRow
 from voiceguard.v1 import review_pb2 as rpb
-from voiceguard.wire import ALERT_LEVELS, seconds_to_proto
+from voiceguard.wire import ALERT_LEVELS
 
 RECHECK_S: Final = 30.0
 """How often a watch looks whether its reviewer may still watch."""
-
-MAX_OFFSET_MINUTES: Final = 840
-
-NextT = TypeVar("NextT")
 
 
 class ReviewService:
@@ -66,7 +69,7 @@ class ReviewService:
         now_ms: milliseconds since 1970, UTC.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts of a service, put together in one place
+    def __init__(
         self,
         *,
         archive: Archive,
@@ -79,7 +82,8 @@ class ReviewService:
     ) -> None:
         self._archive = archive
         self._threads = threads
-        self._gate = gate
+        self.gate = gate
+        """Tells reviewers from strangers; the doorkeeper asks it."""
         self._desk = desk
         self._hub = hub
         self._edge = edge
@@ -118,7 +122,7 @@ class ReviewService:
         Raises:
             ConfigurationError: something is wrong with them; they stay as they were.
         """
-        self._gate.accounts.reload()
+        self.gate.accounts.reload()
 
     def close(self) -> None:
         """End what goes on for reviewers: the server goes away. Idempotent."""
@@ -150,8 +154,8 @@ class ReviewService:
         if request.page_token:
             after = Cursor(**self._pages.read(tenant, request, request.page_token))
         page = await self._threads.run(
-            self._archive.finder.page, tenant, wanted, order, size, after,
-            with_total=request.with_total,
+            self._archive.finder.page, tenant, wanted, order, size,
+            after=after, with_total=request.with_total,
         )  # fmt: skip
         response = rpb.ListSessionsResponse(
             sessions=await self._threads.run(self._reader.sessions, page.rows),
@@ -168,18 +172,14 @@ class ReviewService:
     async def _get_statistics(
         self, reviewer: Reviewer, request: rpb.GetStatisticsRequest
     ) -> Message:
-        offset = request.utc_offset_minutes
-        if abs(offset) > MAX_OFFSET_MINUTES:
-            problem = f"{offset}; give {-MAX_OFFSET_MINUTES} to {MAX_OFFSET_MINUTES}"
-            raise ClientError("utc_offset_minutes", problem)
         after_ms, before_ms = span_from_proto(request)
         statistics = await self._threads.run(
             self._archive.finder.statistics,
             reviewer.tenant,
             after_ms=after_ms,
             before_ms=before_ms,
-            campaign=check_filter(request.campaign, "campaign") or None,
-            utc_offset_minutes=offset,
+            campaign=check_filter(request.campaign, "campaign"),
+            utc_offset_minutes=request.utc_offset_minutes,
         )
         return statistics_to_proto(statistics)
 
@@ -202,14 +202,14 @@ class ReviewService:
 
     async def _list_events(self, reviewer: Reviewer, request: rpb.ListEventsRequest) -> Message:
         size = page_size_from_proto(request.page_size)
-        place = EventPlace()
+        first = 0
         if request.page_token:
-            place = EventPlace(**self._pages.read(reviewer.tenant, request, request.page_token))
+            first = self._pages.read(reviewer.tenant, request, request.page_token)["first"]
         row = await self._look_at(reviewer, request.session_id)
-        page = await self._threads.run(self._reader.events, row, place, size)
+        page = await self._threads.run(self._reader.events, row, first, size)
         response = rpb.ListEventsResponse(events=page.events, recorded_at=page.recorded_at)
         if page.following is not None:
-            following = dataclasses.asdict(page.following)
+            following = {"first": page.following}
             response.next_page_token = self._pages.write(reviewer.tenant, request, following)
         return response
 
@@ -225,7 +225,7 @@ class ReviewService:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(RECHECK_S):
                         alert = await watcher.next()
-                if not self._gate.is_still_good(reviewer):
+                if not self.gate.is_still_good(reviewer):
                     raise CallRefusedError(unauthenticated("the sign-in has ended; sign in again"))
                 if alert is not None:
                     yield alert
@@ -249,24 +249,18 @@ class ReviewService:
         row = await self._with_audio(reviewer, request.session_id)
         await self._book.hear(reviewer, row.uid, part)
         audio = await self._threads.run(self._archive.open_audio, row)
+        reader = WavReader(audio, part)
         try:
-            chunks = wav_chunks(audio, part)
-            while (chunk := await self._threads.run(next, chunks, None)) is not None:
+            while chunk := await self._threads.run(reader.read):
                 yield rpb.GetAudioResponse(wav=chunk)
         finally:
-            audio.close()
+            self._threads.run_later(reader.close)
 
     async def _get_waveform(self, reviewer: Reviewer, request: rpb.GetWaveformRequest) -> Message:
         row = await self._with_audio(reviewer, request.session_id)
         await self._book.look(reviewer, row.uid)
-        waveform = await self._threads.run(self._archive.waveform, row)
-        return rpb.GetWaveformResponse(
-            channels=[
-                rpb.Outline(lowest=channel.lowest, highest=channel.highest)
-                for channel in waveform.channels
-            ],
-            duration=seconds_to_proto(waveform.duration_s),
-        )
+        rate_hz = (await self._threads.run(self._reader.details, row)).audio_format.sample_rate_hz
+        return outline_to_proto(await self._threads.run(self._archive.waveform, row), rate_hz)
 
     # ---- take away ----
 
@@ -293,3 +287,51 @@ def check_audio(row: SessionRow) -> None:
         raise CallRefusedError(no_audio("the audio is being stored; try again in a moment"))
     if row.audio != "kept":
         raise CallRefusedError(no_audio("no audio is kept of this session"))
+
+
+def review_service(
+    settings: ServerSettings,
+    archive: Archive,
+    hub: AlertHub,
+    *,
+    metrics: ServerMetrics,
+    log: FilteringBoundLogger,
+) -> ReviewService | None:
+    """Return the service for reviewers; None: there is no file of reviewers.
+
+    The server gives its `gate` to the `Doorkeeper` and its `handlers()` to grpc, and calls
+    `reload` on SIGHUP and `close` when it drains.
+
+    Args:
+        settings: of the server.
+        archive: keeps the sessions, started.
+        hub: that live sessions tell of alerts.
+        metrics: counts requests.
+        log: says what was refused.
+
+    Raises:
+        ConfigurationError: the file of reviewers is missing, open to others, or has a bad line.
+    """
+    if settings.reviewers_file is None:
+        return None
+    tokens = SignInTokens(archive.keys.token_key)
+    gate = ReviewGate(ReviewersFile(settings.reviewers_file), tokens, wall_ms)
+    return ReviewService(
+        archive=archive,
+        threads=StoreThreads(),
+        gate=gate,
+        desk=SignInDesk(
+            gate,
+            lifetime=timedelta(hours=settings.sign_in_hours),
+            clock=time.monotonic,
+            now_ms=wall_ms,
+        ),
+        hub=hub,
+        edge=ReviewEdge(metrics, log, settings.unread_timeout_s),
+        now_ms=wall_ms,
+    )
+
+
+def wall_ms() -> int:
+    """Return the wall time in ms since 1970, UTC."""
+    return time.time_ns() // 1_000_000

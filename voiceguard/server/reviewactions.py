@@ -1,4 +1,4 @@
-"""What reviewers add to sessions: verdicts, holds, erasure. Each is in the log before the answer."""
+"""What reviewers add to sessions: verdicts, holds, erasure; in the log before the answer."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from voiceguard.server.status import CallRefusedError, permission_denied, unknow
 from voiceguard.server.storestatus import erased, held, live
 from voiceguard.server.storethreads import StoreThreads
 from voiceguard.store.archive import Archive
-from voiceguard.store.payloads import access_payload, verdict_payload
-from voiceguard.store.queries import SessionRow
-from voiceguard.store.records import Erased, HoldSet, VerdictGiven
+from voiceguard.store.payloads import verdict_payload
+from voiceguard.store.records import VerdictGiven
+from voiceguard.store.rows import SessionRow
 from voiceguard.v1 import review_pb2 as rpb
 
 
@@ -74,8 +74,9 @@ class ReviewActions:
                 reviewer=reviewer.name,
                 recorded_at_ms=self._now_ms(),
             )
-            index = await self._book.append(
-                row.uid, LeafKind.VERDICT, verdict_payload(verdict, comment), verdict
+            payload = verdict_payload(verdict, comment)
+            index = await self._book.write(
+                self._archive.submit, row.uid, LeafKind.VERDICT, payload, verdict
             )
         await self._book.shown(index)
         return rpb.RecordVerdictResponse(
@@ -94,10 +95,10 @@ class ReviewActions:
         _check_compliance(reviewer)
         reason = check_reason(request.reason)
         row = await self._find_kept(reviewer, request.session_id)
-        hold = HoldSet(request.hold, reviewer.name, reason, self._now_ms())
-        kind = LeafKind.HELD if request.hold else LeafKind.RELEASED
         async with self._book.lock(row.uid):
-            index = await self._book.append(row.uid, kind, access_payload(hold), hold)
+            index = await self._book.write(
+                self._archive.set_hold, row.uid, request.hold, reviewer.name, reason
+            )
         if await self._book.shown(index):
             row = await self._find(reviewer, request.session_id)
         session = await self._threads.run(self._reader.session, row)
@@ -115,21 +116,18 @@ class ReviewActions:
             raise CallRefusedError(held())
         if row.closed_at_ms is None:
             raise CallRefusedError(live("the session is live; erase it once it has ended"))
-        erasure = Erased("request", reviewer.name, reason, self._now_ms())
         async with self._book.lock(row.uid):
-            index = await self._book.append(row.uid, LeafKind.ERASED, None, erasure)
+            index = await self._book.write(self._archive.erase, row.uid, reviewer.name, reason)
         if await self._book.shown(index):
             row = await self._find(reviewer, request.session_id)
-        left = replace(row, erased_at_ms=row.erased_at_ms or erasure.at_ms)
+        left = replace(row, erased_at_ms=row.erased_at_ms or self._now_ms())
         return rpb.EraseSessionResponse(session=session_to_proto(left, None, {}))
 
     async def list_access(self, reviewer: Reviewer, request: rpb.ListAccessRequest) -> Message:
         """Return who had to do with a session."""
         _check_compliance(reviewer)
         row = await self._find(reviewer, request.session_id)
-        accesses = await self._threads.run(
-            self._archive.finder.accesses, reviewer.tenant, row.uid
-        )
+        accesses = await self._threads.run(self._archive.finder.accesses, reviewer.tenant, row.uid)
         return rpb.ListAccessResponse(
             entries=[
                 rpb.AccessEntry(

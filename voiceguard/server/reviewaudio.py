@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import struct
-from collections.abc import Iterator
+import threading
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeAlias
 
 import soundfile
 from google.protobuf.duration_pb2 import Duration
 
 from voiceguard.core.errors import ClientError
+from voiceguard.store.errors import SealBrokenError
 
 CHUNK_BYTES: Final = 64 * 1024
 """Of a stream of bytes to a client."""
@@ -19,6 +23,8 @@ MAX_WAV_BYTES: Final = 2**32 - 1 - 36
 """Most bytes of samples: the sizes in a WAV file have 32 bits."""
 
 SAMPLE_BYTES: Final = 2
+
+BinaryFile: TypeAlias = BinaryIO | io.RawIOBase
 
 _NANOS: Final = 1_000_000_000
 _MAX_OFFSET_S: Final = 315_576_000_000
@@ -75,7 +81,37 @@ def range_from_proto(start: Duration | None, end: Duration | None) -> AudioRange
     return AudioRange(start_ns, end_ns)
 
 
-def wav_chunks(flac: BinaryIO, part: AudioRange) -> Iterator[bytes]:
+class WavReader:
+    """A part of a session's audio as a WAV file, read piece by piece, from any thread.
+
+    Args:
+        flac: the whole audio, a seekable file; closed with the reader.
+        part: what is wanted of it.
+    """
+
+    def __init__(self, flac: BinaryFile, part: AudioRange) -> None:
+        self._flac = flac
+        self._chunks = wav_chunks(flac, part)
+        self._lock = threading.Lock()
+
+    def read(self) -> bytes:
+        """Return the next chunk, empty at the end. Blocks.
+
+        Raises:
+            ClientError: the part is too long for a WAV file.
+            SealBrokenError: the audio was changed since it was sealed.
+        """
+        with self._lock:
+            return next(self._chunks, b"")
+
+    def close(self) -> None:
+        """Close the file, once nobody reads it. Blocks."""
+        with self._lock:
+            self._chunks.close()
+            self._flac.close()
+
+
+def wav_chunks(flac: BinaryFile, part: AudioRange) -> Generator[bytes, None, None]:
     """Yield a WAV file of 16-bit samples (RIFF, Multimedia Programming Interface 1.0, 1991).
 
     Nothing but one chunk of the audio is in memory at a time.
@@ -89,8 +125,10 @@ def wav_chunks(flac: BinaryIO, part: AudioRange) -> Iterator[bytes]:
 
     Raises:
         ClientError: the part is too long for a WAV file.
+        SealBrokenError: the audio was changed since it was sealed.
     """
-    with soundfile.SoundFile(flac) as audio:
+    file = _Watched(flac)
+    with file.failures_raised(), soundfile.SoundFile(file) as audio:
         start, end = part.frames(audio.samplerate, audio.frames)
         frame_bytes = audio.channels * SAMPLE_BYTES
         size = (end - start) * frame_bytes
@@ -101,10 +139,35 @@ def wav_chunks(flac: BinaryIO, part: AudioRange) -> Iterator[bytes]:
         left = end - start
         while left > 0:
             samples = audio.read(min(left, CHUNK_BYTES // frame_bytes), dtype="int16")
-            if not len(samples):
-                return
+            if file.failure is not None or not len(samples):
+                raise file.failure or SealBrokenError("the audio ends before its header says so")
             left -= len(samples)
             yield samples.astype("<i2", copy=False).tobytes()
+
+
+class _Watched:
+    """A file whose errors reach whoever reads it through libsndfile, which would swallow them."""
+
+    def __init__(self, file: BinaryFile) -> None:
+        self._file = file
+        self.failure: SealBrokenError | None = None
+        self.seek = file.seek
+        self.tell = file.tell
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._file.read(size) or b""
+        except SealBrokenError as error:
+            self.failure = error
+            return b""
+
+    @contextlib.contextmanager
+    def failures_raised(self) -> Iterator[None]:
+        """Raise what was wrong with the file, in place of what libsndfile makes of it."""
+        try:
+            yield
+        except soundfile.LibsndfileError as error:
+            raise self.failure or SealBrokenError("the audio is no FLAC file any more") from error
 
 
 def _wav_header(channels: int, rate_hz: int, size: int) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from voiceguard.core.errors import ClientError
@@ -23,8 +24,8 @@ from voiceguard.core.events import (
     Role,
 )
 from voiceguard.evidence.verify import parse_canonical
-from voiceguard.store.queries import SessionRow, VerdictRow
-from voiceguard.store.records import HandoffColumns, SettlementColumns
+from voiceguard.store.outline import Outline
+from voiceguard.store.rows import HandoffRow, SessionRow, SettlementRow, VerdictRow
 from voiceguard.v1 import monitor_pb2 as pb
 from voiceguard.v1 import review_pb2 as rpb
 from voiceguard.wire import (
@@ -33,10 +34,14 @@ from voiceguard.wire import (
     HANDOFF_REASON_NUMBERS,
     audio_format_to_proto,
     consent_to_proto,
+    samples_to_proto,
     seconds_to_proto,
 )
 
 MAX_COMMENT_CHARACTERS: Final = 4096
+
+MAX_OUTLINE: Final = 127
+"""Full scale in an outline, to either side."""
 
 _MS: Final = 1000
 _NANOS_PER_MS: Final = 1_000_000
@@ -153,6 +158,24 @@ def verdict_to_proto(verdict: VerdictRow, comment: str) -> rpb.Verdict:
     )
 
 
+def outline_to_proto(outline: Outline, rate_hz: int) -> rpb.GetWaveformResponse:
+    """Return the outline of a session's audio.
+
+    Args:
+        outline: of shape (spans, channels), -128 to 127 for full scale.
+        rate_hz: sample frames a second.
+    """
+    lowest = np.maximum(outline.lowest, -MAX_OUTLINE)
+    highest = np.maximum(outline.highest, -MAX_OUTLINE)
+    return rpb.GetWaveformResponse(
+        channels=[
+            rpb.Outline(lowest=low.tolist(), highest=high.tolist())
+            for low, high in zip(lowest.T, highest.T, strict=True)
+        ],
+        duration=samples_to_proto(outline.samples, rate_hz),
+    )
+
+
 def _flag(row: SessionRow) -> pb.SessionFlagged:
     return pb.SessionFlagged(
         offset=seconds_to_proto(row.flag_offset_s or 0.0),
@@ -175,7 +198,7 @@ def _summary(row: SessionRow) -> pb.SessionSummary:
     )
 
 
-def _handoff(handoff: HandoffColumns) -> pb.HandoffRequested:
+def _handoff(handoff: HandoffRow) -> pb.HandoffRequested:
     return pb.HandoffRequested(
         handoff_id=handoff.handoff_id,
         alert_id=handoff.alert_id,
@@ -187,7 +210,7 @@ def _handoff(handoff: HandoffColumns) -> pb.HandoffRequested:
     )
 
 
-def _settlement(settlement: SettlementColumns) -> rpb.HandoffSettlement:
+def _settlement(settlement: SettlementRow) -> rpb.HandoffSettlement:
     outcome = HandoffOutcome(settlement.outcome)
     return rpb.HandoffSettlement(
         handoff_id=settlement.handoff_id,
@@ -202,8 +225,10 @@ def _settlement(settlement: SettlementColumns) -> rpb.HandoffSettlement:
 
 
 def milliseconds_from_proto(at: Timestamp, field: str) -> int:
-    """Return a time as ms since 1970, UTC, rounded up: times are kept in whole ms, so what was
-    before `at` is before that, too, and what was not is not.
+    """Return a time as ms since 1970, UTC, rounded up.
+
+    Times are kept in whole ms, so what was before `at` is before that, too, and what was not is
+    not.
 
     Raises:
         ClientError: it lies outside the years 1 to 9999.
@@ -237,7 +262,7 @@ def check_comment(text: str, field: str) -> str:
     if len(text) > MAX_COMMENT_CHARACTERS:
         problem = f"{len(text)} characters; at most {MAX_COMMENT_CHARACTERS} are accepted"
         raise ClientError(field, problem)
-    if any(ord(char) < 32 and char not in "\n\t" or 127 <= ord(char) < 160 for char in text):
+    if any((ord(char) < 32 and char not in "\n\t") or 127 <= ord(char) < 160 for char in text):
         raise ClientError(field, "has control characters")
     return text
 

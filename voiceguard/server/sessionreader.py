@@ -1,4 +1,7 @@
-"""Reads what is kept of sessions and opens what is sealed, for reviewers. Everything here blocks."""
+"""Reads what is kept of sessions and opens what is sealed, for reviewers.
+
+Everything here blocks, so it is for `StoreThreads`.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,15 @@ from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from voiceguard.evidence.leaves import LeafKind
+from voiceguard.evidence.leaves import Leaf, LeafKind
 from voiceguard.evidence.verify import parse_canonical
 from voiceguard.server.reviewwire import SessionDetails, session_to_proto, timestamp
 from voiceguard.server.status import CallRefusedError, unknown_session
 from voiceguard.server.storestatus import erased
 from voiceguard.store.archive import Archive
 from voiceguard.store.eventcodec import event_from_line
-from voiceguard.store.queries import SessionRow, StoredRecord
+from voiceguard.store.rows import SessionRow, StoredRecord
+from voiceguard.store.sealing import unseal_payload
 from voiceguard.v1 import monitor_pb2 as pb
 from voiceguard.v1 import review_pb2 as rpb
 from voiceguard.wire import event_to_proto
@@ -29,23 +33,13 @@ BATCH_RECORDS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class EventPlace:
-    """Where a page of events begins."""
-
-    record: int = 0
-    """Index of the first event of the record that the next event stands in."""
-    sequence: int = 0
-    """Index of the next event."""
-
-
-@dataclass(frozen=True, slots=True)
 class EventPage:
     """Some events of a session."""
 
     events: Sequence[pb.MonitorResponse]
     recorded_at: Sequence[Timestamp]
-    following: EventPlace | None
-    """None: these were the last."""
+    following: int | None
+    """Index of the event that the next page begins with; None: these were the last."""
 
 
 class SessionReader:
@@ -77,21 +71,31 @@ class SessionReader:
         Raises:
             SealBrokenError: what was sealed does not open.
         """
-        if row.erased_at_ms is not None:
-            return session_to_proto(row, None, {})
-        kinds = [LeafKind.OPENED] + ([LeafKind.VERDICT] if row.verdicts else [])
-        records = self._archive.finder.records(row.uid, kinds=kinds)
-        opened = [record for record in records if record.kind == LeafKind.OPENED]
-        comments = {
-            record.n: self._comment(row, record)
-            for record in records
-            if record.kind == LeafKind.VERDICT
-        }
-        return session_to_proto(row, SessionDetails(self._open(row, opened[0])), comments)
+        return self.sessions([row])[0]
 
     def sessions(self, rows: Sequence[SessionRow]) -> list[rpb.Session]:
-        """Return several sessions as reviewers see them."""
-        return [self.session(row) for row in rows]
+        """Return several sessions as reviewers see them.
+
+        Raises:
+            SealBrokenError: what was sealed does not open.
+        """
+        kept = [row.uid for row in rows if row.erased_at_ms is None]
+        records = self._archive.finder.records_of(kept, (LeafKind.OPENED, LeafKind.VERDICT))
+        return [self._session(row, records.get(row.uid, ())) for row in rows]
+
+    def _session(self, row: SessionRow, records: Sequence[StoredRecord]) -> rpb.Session:
+        if row.erased_at_ms is not None:
+            return session_to_proto(row, None, {})
+        key = self._archive.keys.unwrap(row.uid, row.wrapped_key, row.key_id)
+        details, comments = None, {}
+        for record in records:
+            payload = unseal_payload(key, row.uid, record.n, record.sealed).content
+            if record.kind == LeafKind.OPENED:
+                details = SessionDetails(payload)
+            else:
+                line = parse_canonical(payload.removesuffix(b"\n"))
+                comments[record.n] = str(line["comment"])
+        return session_to_proto(row, details, comments)
 
     def details(self, row: SessionRow) -> SessionDetails:
         """Return what was sealed about a session as a whole.
@@ -101,15 +105,15 @@ class SessionReader:
         """
         if row.erased_at_ms is not None:
             raise CallRefusedError(erased())
-        (opened,) = self._archive.finder.records(row.uid, kinds=[LeafKind.OPENED])
-        return SessionDetails(self._open(row, opened))
+        (opened,) = self._archive.payloads(row, kinds=[LeafKind.OPENED])
+        return SessionDetails(opened.payload)
 
-    def events(self, row: SessionRow, place: EventPlace, size: int) -> EventPage:
+    def events(self, row: SessionRow, first: int, size: int) -> EventPage:
         """Return a page of a session's events.
 
         Args:
             row: of the session.
-            place: where the page begins.
+            first: index of the event that the page begins with.
             size: how many events it has at most.
 
         Raises:
@@ -118,41 +122,28 @@ class SessionReader:
         audio_format = self.details(row).audio_format
         events: list[pb.MonitorResponse] = []
         recorded_at: list[Timestamp] = []
-        for record, line in self._lines(row, place):
+        for line in self._lines(row, first):
             event, sequence, at_ms = event_from_line(line)
-            if sequence < place.sequence:
-                continue
             response = event_to_proto(event, audio_format, row.session_id)
-            if response is None:
+            if sequence < first or response is None:
                 continue
             if len(events) == size:
-                following = EventPlace(record.first_event or 0, sequence)
-                return EventPage(events, recorded_at, following)
+                return EventPage(events, recorded_at, sequence)
             events.append(response)
             recorded_at.append(timestamp(at_ms))
         return EventPage(events, recorded_at, None)
 
-    def _lines(self, row: SessionRow, place: EventPlace) -> Iterator[tuple[StoredRecord, str]]:
-        """Yield the lines of all events from a place on, each with its record."""
-        first = place.record
+    def _lines(self, row: SessionRow, first: int) -> Iterator[str]:
+        """Yield the lines of the events from one on, and of those in the same record before it."""
         while True:
-            records = self._archive.finder.records(
-                row.uid,
-                kinds=[LeafKind.EVENTS],
-                first_event_at_least=first,
-                limit=BATCH_RECORDS,
+            records = self._archive.payloads(
+                row, kinds=[LeafKind.EVENTS], first_event_at_least=first, limit=BATCH_RECORDS
             )
             for record in records:
                 # Not splitlines: texts within may hold other ends of lines, such as U+2028.
-                for line in self._open(row, record).decode().removesuffix("\n").split("\n"):
-                    yield record, line
+                lines = record.payload.decode().removesuffix("\n").split("\n")
+                yield from lines
+                facts = Leaf.from_bytes(record.leaf).facts
+                first = int(facts["first"]) + int(facts["count"])
             if len(records) < BATCH_RECORDS:
                 return
-            first = (records[-1].first_event or 0) + 1
-
-    def _comment(self, row: SessionRow, record: StoredRecord) -> str:
-        line = self._open(row, record).removesuffix(b"\n")
-        return str(parse_canonical(line)["comment"])
-
-    def _open(self, row: SessionRow, record: StoredRecord) -> bytes:
-        return self._archive.unseal(row, record).content

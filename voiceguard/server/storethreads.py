@@ -45,9 +45,16 @@ class StoreThreads:
         future.add_done_callback(lambda _: self._places.release())
         return await settled(future, WORK_S)
 
+    def run_later(self, work: Callable[[], None]) -> None:
+        """Run something that tidies up, and do not wait for it. It must not raise."""
+        try:
+            self._pool.submit(work)
+        except RuntimeError:  # the pool is closed, and nobody holds what is to be tidied up
+            work()
+
     def close(self) -> None:
         """Take no more work."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=False)
 
 
 async def settled(future: Future[T], timeout_s: float) -> T:
