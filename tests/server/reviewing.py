@@ -16,14 +16,14 @@ from tests.server.support import CUSTOMER, as_stream_error, default_policy, even
 from voiceguard.core.events import AudioFormat, Consent, ConsentState, Event
 from voiceguard.core.policy import AudioKeeping
 from voiceguard.resources import models_dir
+from voiceguard.server.accounts import Role
 from voiceguard.server.alerts import AlertHub
 from voiceguard.server.auth import Doorkeeper
 from voiceguard.server.lifecycle import channel_options
 from voiceguard.server.logs import new_log
 from voiceguard.server.metrics import ServerMetrics
 from voiceguard.server.review import ReviewService, review_service
-from voiceguard.server.reviewers import Role
-from voiceguard.server.reviewersedit import add_password, add_token
+from voiceguard.server.reviewers import add_password, add_token
 from voiceguard.server.settings import ServerSettings
 from voiceguard.store.archive import Archive
 from voiceguard.store.payloads import Opening
@@ -208,7 +208,7 @@ async def reviewing(folder: Path, **changes) -> AsyncIterator[Rig]:
 
 def cheap_passwords(monkeypatch) -> None:
     """Make new passwords quick to check."""
-    monkeypatch.setattr("voiceguard.server.reviewers.SCRYPT_N", 16)
+    monkeypatch.setattr("voiceguard.server.accounts.SCRYPT_N", 16)
 
 
 def audio_format(*roles) -> AudioFormat:

@@ -291,6 +291,19 @@ async def test_the_longest_comment_in_any_script(rig):
     assert (await rig.ada.RecordVerdict(request)).verdict.comment == comment
 
 
+async def test_only_so_many_verdicts(rig, monkeypatch):
+    monkeypatch.setattr("voiceguard.server.reviewactions.MAX_VERDICTS", 2)
+    await rig.keep(keep_audio=AudioKeeping.NONE)
+    request = RecordVerdictRequest(session_id=CALL, kind=1)
+    for _ in range(2):
+        await rig.ada.RecordVerdict(request)
+    error = await error_of(rig.ada.RecordVerdict(request))
+    assert (error.code, error.reason) == (
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "TOO_MANY_VERDICTS",
+    )
+
+
 # ---- holds and erasure ----
 
 

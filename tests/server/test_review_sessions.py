@@ -263,6 +263,29 @@ async def test_pages(rig):
         assert (error.code, error.field) == (grpc.StatusCode.INVALID_ARGUMENT, "page_token")
 
 
+@pytest.mark.parametrize("order_by", ["started_at desc", "peak_pressure_index desc"])
+async def test_a_page_that_is_too_large_for_a_message_is_cut(rig, monkeypatch, order_by):
+    monkeypatch.setattr("voiceguard.server.reviewfilters.MAX_PAGE_BYTES", 60_000)
+    labels = {f"label-{number}": "x" * 256 for number in range(32)}
+    for number in range(9):
+        record = rig.begin(f"call-{number}", labels=labels, opened_at_ms=1000 + number)
+        record.close("completed", 5000)
+    await rig.settled(record.evidence_id)
+    pages, token = [], ""
+    while True:
+        request = ListSessionsRequest(page_size=8, page_token=token, order_by=order_by)
+        answer = await rig.ada.ListSessions(request)
+        assert answer.ByteSize() <= 61_000
+        pages.append([session.session_id for session in answer.sessions])
+        token = answer.next_page_token
+        if not token:
+            break
+    assert len(pages) == 2
+    assert sorted(name for page in pages for name in page) == [
+        f"call-{number}" for number in range(9)
+    ]
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
@@ -278,6 +301,7 @@ async def test_pages(rig):
         ({"campaign": "a\0b"}, "campaign"),
         ({"call_id": "x" * 257}, "call_id"),
         ({"customer_number": "9" * 300}, "customer_number"),
+        ({"customer_number": "  "}, "customer_number"),
         ({"started_after": Timestamp(seconds=10**15)}, "started_after"),
         ({"started_before": Timestamp(nanos=-1)}, "started_before"),
     ],

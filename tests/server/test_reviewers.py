@@ -11,15 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceguard.core.errors import ConfigurationError
+from voiceguard.server.accounts import PasswordSecret, Role, TokenSecret, parse_line, read_accounts
 from voiceguard.server.reviewers import (
-    PasswordSecret,
     ReviewersFile,
-    Role,
-    TokenSecret,
-    parse_line,
-    read_accounts,
-)
-from voiceguard.server.reviewersedit import (
     add_password,
     add_token,
     kind_of,

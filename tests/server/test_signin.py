@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voiceguard.server.reviewers import Account, PasswordSecret, ReviewersFile, Role, TokenSecret
+from voiceguard.server.accounts import Account, PasswordSecret, Role, TokenSecret
+from voiceguard.server.reviewers import ReviewersFile
 from voiceguard.server.signin import (
     ReviewGate,
     SignInTokens,
@@ -45,7 +46,7 @@ def clock():
 
 @pytest.fixture
 def cheap(monkeypatch):
-    monkeypatch.setattr("voiceguard.server.reviewers.SCRYPT_N", 2)
+    monkeypatch.setattr("voiceguard.server.accounts.SCRYPT_N", 2)
 
 
 @pytest.fixture

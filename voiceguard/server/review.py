@@ -29,7 +29,9 @@ from voiceguard.server.reviewaudio import WavReader, range_from_proto
 from voiceguard.server.reviewedge import Context, ReviewEdge
 from voiceguard.server.reviewers import ReviewersFile
 from voiceguard.server.reviewfilters import (
+    cursor_after,
     filter_from_proto,
+    fitting,
     order_from_proto,
     span_from_proto,
     statistics_to_proto,
@@ -157,12 +159,13 @@ class ReviewService:
             self._archive.finder.page, tenant, wanted, order, size,
             after=after, with_total=request.with_total,
         )  # fmt: skip
-        response = rpb.ListSessionsResponse(
-            sessions=await self._threads.run(self._reader.sessions, page.rows),
-            total=page.total or 0,
-        )
-        if page.next is not None:
-            place = dataclasses.asdict(page.next)
+        sessions = fitting(await self._threads.run(self._reader.sessions, page.rows))
+        following = page.next
+        if len(sessions) < len(page.rows):
+            following = cursor_after(page.rows[len(sessions) - 1], order)
+        response = rpb.ListSessionsResponse(sessions=sessions, total=page.total or 0)
+        if following is not None:
+            place = dataclasses.asdict(following)
             response.next_page_token = self._pages.write(tenant, request, place)
         return response
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from google.protobuf.message import Message
 
 from voiceguard.evidence.leaves import LeafKind
 from voiceguard.server.accessbook import AccessBook
-from voiceguard.server.reviewers import Role
+from voiceguard.server.accounts import Role
 from voiceguard.server.reviewwire import (
     check_comment,
     check_reason,
@@ -21,13 +22,16 @@ from voiceguard.server.reviewwire import (
 from voiceguard.server.sessionreader import SessionReader
 from voiceguard.server.signin import Reviewer
 from voiceguard.server.status import CallRefusedError, permission_denied, unknown_handoff
-from voiceguard.server.storestatus import erased, held, live
+from voiceguard.server.storestatus import erased, held, live, too_many_verdicts
 from voiceguard.server.storethreads import StoreThreads
 from voiceguard.store.archive import Archive
 from voiceguard.store.payloads import verdict_payload
 from voiceguard.store.records import VerdictGiven
 from voiceguard.store.rows import SessionRow
 from voiceguard.v1 import review_pb2 as rpb
+
+MAX_VERDICTS: Final = 200
+"""Of one session. With comments as long as they may be they still fit into one message."""
 
 
 class ReviewActions:
@@ -66,6 +70,8 @@ class ReviewActions:
             handoff.handoff_id for handoff in row.handoffs
         }:
             raise CallRefusedError(unknown_handoff())
+        if len(row.verdicts) >= MAX_VERDICTS:
+            raise CallRefusedError(too_many_verdicts(MAX_VERDICTS))
         async with self._book.lock(row.uid):
             verdict = VerdictGiven(
                 verdict_id=uuid.uuid4().hex,

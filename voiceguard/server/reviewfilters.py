@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from google.protobuf.message import Message
@@ -13,7 +13,14 @@ from voiceguard.server.reviewwire import (
     milliseconds_from_proto,
     verdict_kind_from_proto,
 )
-from voiceguard.store.rows import Order, SessionFilter, Statistics, StatisticsRow
+from voiceguard.store.rows import (
+    Cursor,
+    Order,
+    SessionFilter,
+    SessionRow,
+    Statistics,
+    StatisticsRow,
+)
 from voiceguard.v1 import review_pb2 as rpb
 from voiceguard.wire import ALERT_LEVELS, seconds_to_proto
 
@@ -23,6 +30,10 @@ ORDERS: Final = {
     "peak_pressure_index desc": Order.PEAK,
 }
 """Values of `ListSessionsRequest.order_by`."""
+
+MAX_PAGE_BYTES: Final = 3 * 1024 * 1024
+"""Of the sessions on one page. A message has at most 4 MiB, so a page of sessions with many long
+comments has fewer of them."""
 
 MAX_OFFSET_MINUTES: Final = 840
 """14 hours: no time zone is further from UTC."""
@@ -55,7 +66,6 @@ def filter_from_proto(
     """
     if request.min_level and request.min_level not in ALERT_LEVELS:
         raise ClientError("min_level", f"{request.min_level} is no level")
-    number = check_filter(request.customer_number, "customer_number")
     return SessionFilter(
         high_sensitivity_only=request.high_sensitivity_only,
         min_level=ALERT_LEVELS[request.min_level] if request.min_level else 0,
@@ -64,11 +74,42 @@ def filter_from_proto(
         campaign=check_filter(request.campaign, "campaign"),
         agent_id=check_filter(request.agent_id, "agent_id"),
         call_id=check_filter(request.call_id, "call_id"),
-        customer=pseudonym(number) if number else "",
+        customer=_customer(request.customer_number, pseudonym),
         unreviewed_only=request.unreviewed_only,
         verdict=verdict_kind_from_proto(request.verdict, "verdict") if request.verdict else "",
         legal_hold_only=request.legal_hold_only,
     )
+
+
+def fitting(sessions: Sequence[rpb.Session]) -> list[rpb.Session]:
+    """Return the first of some sessions that one message has room for; at least one."""
+    taken: list[rpb.Session] = []
+    size = 0
+    for session in sessions:
+        size += session.ByteSize()
+        if taken and size > MAX_PAGE_BYTES:
+            break
+        taken.append(session)
+    return taken
+
+
+def cursor_after(row: SessionRow, order: Order) -> Cursor:
+    """Return where the page after a session begins."""
+    match order:
+        case Order.STARTED:
+            return Cursor(row.opened_at_ms, row.uid)
+        case Order.PEAK:
+            return Cursor(row.peak_pressure_index, row.uid)
+
+
+def _customer(number: str, pseudonym: Callable[[str], str]) -> str:
+    """Return the pseudonym of a number; empty where none is asked for."""
+    if not number:
+        return ""
+    found = pseudonym(check_filter(number, "customer_number"))
+    if not found:  # an empty one would match every session
+        raise ClientError("customer_number", "is no number")
+    return found
 
 
 def span_from_proto(request: rpb.GetStatisticsRequest) -> tuple[int | None, int | None]:

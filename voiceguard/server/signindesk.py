@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Final
 
-from voiceguard.server.reviewers import MAX_PASSWORD_CHARACTERS, REVIEWER_NAME
+from voiceguard.server.accounts import MAX_PASSWORD_CHARACTERS, REVIEWER_NAME
 from voiceguard.server.signin import Reviewer, ReviewGate
 from voiceguard.server.status import CallRefusedError, sign_in_failed, too_many_tries
 

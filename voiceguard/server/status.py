@@ -233,7 +233,7 @@ def session_state(reason: str, problem: str) -> Refusal:
     """Return the refusal of what a session's state does not allow.
 
     Args:
-        reason: NO_AUDIO, SESSION_LIVE, SESSION_HELD or SESSION_ERASED.
+        reason: NO_AUDIO, SESSION_LIVE, SESSION_HELD, SESSION_ERASED or TOO_MANY_VERDICTS.
         problem: the same for people.
     """
     violation = error_details_pb2.PreconditionFailure.Violation(

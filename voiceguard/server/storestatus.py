@@ -42,6 +42,11 @@ def held() -> Refusal:
     return session_state("SESSION_HELD", "the session is under legal hold; release it first")
 
 
+def too_many_verdicts(most: int) -> Refusal:
+    """Return the refusal of one verdict too many on a session."""
+    return session_state("TOO_MANY_VERDICTS", f"the session has {most} verdicts, the most it may")
+
+
 def no_audio(problem: str) -> Refusal:
     """Return the refusal of audio that is not there."""
     return session_state("NO_AUDIO", problem)
