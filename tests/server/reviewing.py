@@ -37,7 +37,8 @@ REVIEWERS = {
 }
 PASSWORD = "correct horse battery"
 NUMBER = "+86 138 0013 8000"
-DAY_MS = 24 * 3600 * 1000
+FOR_EVER_DAYS = 365_000
+"""Sessions of tests may have begun in 1970."""
 
 
 class Asking:
@@ -160,7 +161,7 @@ def opening(archive: Archive, session_id: str, **changes) -> Opening:
         model_version="stress@1",
         model_sha256=archive.put_document("model", model),
         keep_audio=AudioKeeping.ALL,
-        retention_days=180,
+        retention_days=FOR_EVER_DAYS,
         opened_at_ms=time.time_ns() // 1_000_000,
         consent=Consent(ConsentState.GIVEN, True, "contract"),
         call_id="dialer-7",

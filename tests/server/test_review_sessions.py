@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 
 import grpc
@@ -129,6 +130,25 @@ async def test_tampered_and_missing_tokens(rig):
         assert error.code is grpc.StatusCode.UNAUTHENTICATED
 
 
+async def test_dialers_and_reviewers_have_credentials_of_their_own(tmp_path):
+    tokens = tmp_path / "tokens"
+    tokens.write_text(f"acme:{hashlib.sha256(b'dialer').hexdigest()}\n")
+    tokens.chmod(0o600)
+    async with reviewing(tmp_path, tokens_file=tokens) as rig:
+        error = await error_of(rig.asking("dialer").ListSessions(ListSessionsRequest()))
+        assert error.code is grpc.StatusCode.UNAUTHENTICATED
+        signed_in = await rig.asking("dialer").SignIn(SignInRequest(name="ada", password=PASSWORD))
+        capabilities = rig.channel.unary_unary("/voiceguard.v1.MonitorService/GetCapabilities")
+        for token, code in (
+            (rig.tokens["carol"], grpc.StatusCode.UNAUTHENTICATED),
+            (signed_in.token, grpc.StatusCode.UNAUTHENTICATED),
+            ("dialer", grpc.StatusCode.UNIMPLEMENTED),  # let in; there is no such service here
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await capabilities(b"", metadata=rig.asking(token).metadata)
+            assert caught.value.code() is code
+
+
 async def test_reviewers_are_read_again(rig, tmp_path):
     (tmp_path / "reviewers").write_text("# nobody\n")
     rig.service.reload()
@@ -142,7 +162,9 @@ async def test_reviewers_are_read_again(rig, tmp_path):
 async def test_a_session_is_shown_as_it_was_kept(rig, angry):
     events = [*angry[:-1], HandoffSettled("nonsense", HandoffOutcome.EXPIRED, ""), angry[-1]]
     begun_ms = time.time_ns() // 1_000_000
-    uid = await rig.keep(events=events, audio=angry_call(), opened_at_ms=begun_ms)
+    uid = await rig.keep(
+        events=events, audio=angry_call(), opened_at_ms=begun_ms, retention_days=180
+    )
     answer = await rig.ada.GetSession(GetSessionRequest(session_id="call-1"))
     session = answer.session
     assert session.session_id == "call-1"

@@ -43,6 +43,10 @@ MAX_COMMENT_CHARACTERS: Final = 4096
 MAX_OUTLINE: Final = 127
 """Full scale in an outline, to either side."""
 
+LAST_MS: Final = 253_402_300_799_999
+"""End of the year 9999, which google/protobuf/timestamp.proto ends with. Sessions may be kept
+longer."""
+
 _MS: Final = 1000
 _NANOS_PER_MS: Final = 1_000_000
 
@@ -58,8 +62,8 @@ VERDICT_KIND_NUMBERS: Final = {word: number for number, word in VERDICT_KINDS.it
 
 
 def timestamp(at_ms: int) -> Timestamp:
-    """Return a wall time in ms since 1970, UTC, as a message."""
-    seconds, rest_ms = divmod(at_ms, _MS)
+    """Return a wall time in ms since 1970, UTC, as a message; the year 9999 is the last."""
+    seconds, rest_ms = divmod(min(at_ms, LAST_MS), _MS)
     return Timestamp(seconds=seconds, nanos=rest_ms * _NANOS_PER_MS)
 
 
@@ -233,7 +237,7 @@ def milliseconds_from_proto(at: Timestamp, field: str) -> int:
     Raises:
         ClientError: it lies outside the years 1 to 9999.
     """
-    if not (-62_135_596_800 <= at.seconds <= 253_402_300_799 and 0 <= at.nanos < 1_000_000_000):
+    if not (-62_135_596_800 <= at.seconds <= LAST_MS // _MS and 0 <= at.nanos < 1_000_000_000):
         raise ClientError(field, "lies outside the years 1 to 9999")
     return at.seconds * _MS - (-at.nanos // _NANOS_PER_MS)
 
