@@ -25,6 +25,7 @@ from voiceguard.server.metrics import ServerMetrics
 from voiceguard.server.review import ReviewService, review_service
 from voiceguard.server.reviewers import add_password, add_token
 from voiceguard.server.settings import ServerSettings
+from voiceguard.server.tokens import TokenFile
 from voiceguard.store.archive import Archive
 from voiceguard.store.payloads import Opening
 from voiceguard.store.settings import ArchiveSettings
@@ -192,7 +193,11 @@ async def reviewing(folder: Path, **changes) -> AsyncIterator[Rig]:
     archive = await asyncio.to_thread(Archive.open, ArchiveSettings(data_dir=folder / "data"))
     archive.start()
     service = review_service(settings, archive, hub, metrics=metrics, log=log)
-    door = Doorkeeper(None, health_is_open=False, reviewers=service.gate, metrics=metrics, log=log)
+    tokens_file = settings.tokens_file
+    callers = None if tokens_file is None else TokenFile(tokens_file)
+    door = Doorkeeper(
+        callers, health_is_open=False, reviewers=service.gate, metrics=metrics, log=log
+    )
     server = grpc.aio.server(interceptors=[door], options=channel_options(settings))
     server.add_generic_rpc_handlers((service.handlers(),))
     port = server.add_insecure_port("127.0.0.1:0")
