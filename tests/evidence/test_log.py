@@ -179,7 +179,7 @@ def test_a_torn_tail_is_cut_off_wherever_it_was_torn(folder, signer, tmp_path, s
         shutil.rmtree(copy)
 
 
-@pytest.mark.parametrize("tail", [b"\0" * 5000, b"\xff" * 100, b"\0\0\0\0", os.urandom(3000)])
+@pytest.mark.parametrize("tail", [b"\0" * 5000, b"\xff" * 100, b"\0\0\0\0", bytes(range(256)) * 12])
 def test_garbage_after_the_last_leaf_is_cut_off(folder, signer, tail) -> None:
     leaves = numbered(0, 9)
     log = EvidenceLog.open(folder, signer)

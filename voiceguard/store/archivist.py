@@ -20,12 +20,12 @@ from voiceguard.store.errors import (
     DatabaseUnavailableError,
     SessionErasedError,
     StoreError,
-    UnknownSessionError,
 )
+from voiceguard.store.ledger import SessionLedger, SessionState
 from voiceguard.store.parts import part_path
 from voiceguard.store.payloads import AudioFacts, audio_payload
-from voiceguard.store.records import AudioKept
 from voiceguard.store.recorder import Reporter
+from voiceguard.store.records import AudioKept
 from voiceguard.store.submissions import Submitter
 
 RETRY_S: Final = 5.0
@@ -48,8 +48,10 @@ class Archivist:
     Args:
         folder: of audio.
         submit: has records written.
-        repair: puts in order what an earlier process left; called once, until it succeeds.
-        expire: erases the sessions whose time is up.
+        ledger: keeps the sessions that are worked on.
+        repair: puts in order what an earlier process left; called once, until it succeeds,
+            after `begin_upkeep`.
+        expire: erases the sessions whose time is up; called every hour after that.
         report: is told what failed, and of defects.
     """
 
@@ -57,6 +59,7 @@ class Archivist:
         self,
         folder: Path,
         submit: Submitter,
+        ledger: SessionLedger,
         *,
         repair: Callable[[], None],
         expire: Callable[[], None],
@@ -64,25 +67,38 @@ class Archivist:
     ) -> None:
         self._folder = folder
         self._submit = submit
+        self._ledger = ledger
         self._expire = expire
         self._report = report
         self._queue: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._later: list[_Later] = [_Later(0.0, repair)]
+        self._later: list[_Later] = []
+        self._repair = repair
+        self._is_repaired = False
+        self._is_working = False
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="voiceguard-archivist", daemon=True)
 
     @property
     def waiting(self) -> int:
         """Pieces of work that are not done yet."""
-        return self._queue.qsize() + len(self._later)
+        return self._queue.qsize() + len(self._later) + self._is_working + (not self._is_repaired)
 
     def start(self) -> None:
         """Begin to work."""
         self._thread.start()
 
-    def put(self, job: AudioJob) -> None:
-        """Take a session whose audio is to be kept."""
-        self._queue.put(lambda: self._keep(job))
+    def begin_upkeep(self) -> None:
+        """Say that the database has all that an earlier process recorded."""
+        self._queue.put(self._repair_once)
+
+    def put(self, job: AudioJob, state: SessionState) -> None:
+        """Take a session whose audio is to be kept.
+
+        Args:
+            job: what is to be done.
+            state: of the session, pinned for this; let go when it is done.
+        """
+        self._queue.put(lambda: self._keep(job, state))
 
     def stop(self, timeout_s: float) -> None:
         """Finish what was put before, and end.
@@ -110,7 +126,7 @@ class Archivist:
                     return
             if work is not None:
                 self._do(work)
-            elif not self._later and time.monotonic() >= expire_at_s:
+            elif self._is_repaired and time.monotonic() >= expire_at_s:
                 expire_at_s = time.monotonic() + RETENTION_S
                 self._do(self._expire)
 
@@ -126,7 +142,12 @@ class Archivist:
                 return item.work
         return None
 
+    def _repair_once(self) -> None:
+        self._repair()
+        self._is_repaired = True
+
     def _do(self, work: Callable[[], None]) -> None:
+        self._is_working = True
         try:
             work()
         except (OSError, DatabaseUnavailableError, StoreError, TimeoutError) as error:
@@ -134,12 +155,18 @@ class Archivist:
             self._later.append(_Later(time.monotonic() + RETRY_S, work))
         except Exception as defect:  # noqa: BLE001 - one session must not end the others' archiving
             self._report("archive_defect", defect)
+        finally:
+            self._is_working = False
 
-    def _keep(self, job: AudioJob) -> None:
+    def _keep(self, job: AudioJob, state: SessionState) -> None:
         try:
             keep_audio(self._folder, job, self._submit)
-        except (SessionErasedError, UnknownSessionError):
+        except (SessionErasedError, OSError):
+            if not state.erased:
+                raise
+            # Its files were deleted under our hands; those made since must go, too.
             delete_audio(self._folder, job.uid)
+        self._ledger.unpin(state)
 
 
 def keep_audio(folder: Path, job: AudioJob, submit: Submitter) -> None:
@@ -175,5 +202,3 @@ def _nothing(job: AudioJob) -> AudioFacts:
         complete=False,
         missing_samples=0,
     )
-
-

@@ -20,6 +20,7 @@ from voiceguard.store.errors import SealBrokenError
 from voiceguard.store.outline import Outline, OutlineMaker
 from voiceguard.store.parts import Run, part_path, read_part
 from voiceguard.store.payloads import CHUNK_BYTES, AudioFacts
+from voiceguard.store.records import INTERRUPTED, Closed
 from voiceguard.store.sealedfiles import SealedReader, SealedWriter
 from voiceguard.store.sealing import derive_key, seal, unseal
 
@@ -39,8 +40,21 @@ class AudioJob:
     uid: str
     key: bytes = field(repr=False)
     audio_format: AudioFormat
-    is_whole: bool
-    """Whether its part file has all that was received."""
+    received_samples: int | None
+    """Sample frames that the session had, gaps included; None: nobody knows, it was interrupted."""
+    gap_samples: int
+    """Sample frames of these that never came."""
+
+    @classmethod
+    def of(cls, uid: str, key: bytes, audio_format: AudioFormat, closed: Closed) -> AudioJob:
+        """Return the job of a session that has ended."""
+        rate_hz = audio_format.sample_rate_hz
+        received = None if closed.ended == INTERRUPTED else round(closed.audio_s * rate_hz)
+        return cls(uid, key, audio_format, received, round(closed.gaps_s * rate_hz))
+
+    def is_complete(self, samples: int, missing: int) -> bool:
+        """Return whether that many sample frames, so many of them missing, are all there were."""
+        return self.received_samples == samples and missing <= self.gap_samples
 
 
 def flac_name(uid: str) -> str:
@@ -81,7 +95,7 @@ def make_flac(folder: Path, job: AudioJob) -> AudioFacts | None:
         samples=samples,
         sample_rate_hz=job.audio_format.sample_rate_hz,
         channels=len(job.audio_format.channels),
-        complete=job.is_whole,
+        complete=job.is_complete(samples, missing),
         missing_samples=missing,
     )
 
@@ -149,9 +163,7 @@ def _open_flac(path: Path, key: bytes, uid: str) -> SealedReader:
         raise
 
 
-def _write_flac(
-    path: Path, folder: Path, job: AudioJob, maker: OutlineMaker
-) -> tuple[int, int]:
+def _write_flac(path: Path, folder: Path, job: AudioJob, maker: OutlineMaker) -> tuple[int, int]:
     """Write a synced sealed FLAC file; return its sample frames, and how many were missing."""
     samples = missing = 0
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, PRIVATE_MODE)

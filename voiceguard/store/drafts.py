@@ -41,6 +41,8 @@ class End:
     """Sample frames received, gaps included."""
     has_audio: bool
     """Whether any of them may be kept."""
+    is_pinned: bool = False
+    """Whether whoever made this has pinned the state."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,19 @@ class Journal:
         """Leaf index of the next record."""
         return self.log.size
 
+    @property
+    def durable(self) -> int:
+        """Leaf index after the last record that both have: nothing later may be applied."""
+        return self.log.size
+
+    def read(self, index: int, max_records: int) -> list[Record]:
+        """Return records from a leaf index on, as `Spool.read`."""
+        return self.spool.read(index, max_records)
+
+    def discard(self, applied: int) -> None:
+        """Delete what the database has, as `Spool.discard`."""
+        self.spool.discard(applied)
+
     def commit(self, records: Sequence[Record]) -> None:
         """Make records durable.
 

@@ -54,8 +54,8 @@ class Piece:
 @dataclass(frozen=True, slots=True)
 class _Finish:
     uid: str
-    then: Callable[[bool], None] | None
-    """Called with whether all pieces were written; None: the audio is not to be kept."""
+    then: Callable[[], None] | None
+    """Called when all pieces have been written; None: the audio is not to be kept."""
 
 
 class AudioSink:
@@ -75,10 +75,16 @@ class AudioSink:
         self._frames: dict[str, tuple[int, int]] = {}
         """Frames and bytes of each file that is being written."""
         self._broken: set[str] = set()
-        """Sessions some of whose audio was not written."""
+        """Sessions some of whose audio was not written; each is reported once."""
         self._thread = threading.Thread(target=self._run, name="voiceguard-audio", daemon=True)
+        self._is_working = False
         self.lost_pieces = 0
         """Since the start."""
+
+    @property
+    def waiting(self) -> int:
+        """Pieces, and ends of sessions, that are not dealt with yet."""
+        return self._queue.qsize() + self._is_working
 
     def start(self) -> None:
         """Begin to write."""
@@ -91,17 +97,16 @@ class AudioSink:
             if has_room:
                 self._waiting_bytes += piece.size
             else:
-                self._broken.add(piece.uid)
                 self.lost_pieces += 1
         if has_room:
             self._queue.put(piece)
 
-    def finish(self, uid: str, then: Callable[[bool], None] | None) -> None:
+    def finish(self, uid: str, then: Callable[[], None] | None) -> None:
         """End a session's part file, once all pieces put before are written.
 
         Args:
             uid: of the session.
-            then: called by the thread, with whether the file has all pieces; None: delete it.
+            then: called by the thread; None: delete the file.
         """
         self._queue.put(_Finish(uid, then))
 
@@ -113,6 +118,7 @@ class AudioSink:
 
     def _run(self) -> None:
         while (item := self._queue.get()) is not None:
+            self._is_working = True
             try:
                 match item:
                     case Piece():
@@ -121,6 +127,7 @@ class AudioSink:
                         self._finish(item)
             except Exception as defect:  # noqa: BLE001 - one session must not end the others' audio
                 self._report("audio_defect", defect)
+            self._is_working = False
 
     def _write(self, piece: Piece) -> None:
         with self._lock:
@@ -131,10 +138,8 @@ class AudioSink:
             self._append(part_path(self._folder, piece.uid), frame, offset)
         except OSError as error:
             self.lost_pieces += 1
-            with self._lock:
-                first = piece.uid not in self._broken
+            if piece.uid not in self._broken:
                 self._broken.add(piece.uid)
-            if first:
                 self._report("audio_not_written", error)
             return
         self._frames[piece.uid] = (number + 1, offset + len(frame))
@@ -150,13 +155,11 @@ class AudioSink:
 
     def _finish(self, item: _Finish) -> None:
         self._frames.pop(item.uid, None)
-        with self._lock:
-            is_whole = item.uid not in self._broken
-            self._broken.discard(item.uid)
+        self._broken.discard(item.uid)
         if item.then is None:
             part_path(self._folder, item.uid).unlink(missing_ok=True)
         else:
-            item.then(is_whole)
+            item.then()
 
 
 def part_path(folder: Path, uid: str) -> Path:

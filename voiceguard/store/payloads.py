@@ -5,14 +5,22 @@ The one place that knows how each kind of record is written; docs/evidence.md de
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from voiceguard.core.events import AlertLevel, AudioFormat, Consent, Event
+from voiceguard.core.events import (
+    AlertLevel,
+    AudioFormat,
+    Consent,
+    ConsentState,
+    Encoding,
+    Event,
+    Role,
+)
 from voiceguard.core.policy import AudioKeeping
-from voiceguard.evidence.verify import canonical_json
-from voiceguard.store.eventcodec import event_to_line
+from voiceguard.evidence.verify import canonical_json, parse_canonical
+from voiceguard.store.eventcodec import event_from_line, event_to_line
 from voiceguard.store.records import Accessed, Closed, HoldSet, Opened, VerdictGiven
 
 CHUNK_BYTES: Final = 1024 * 1024
@@ -136,6 +144,41 @@ def session_payload(uid: str, opening: Opening, customer: str) -> bytes:
     )
 
 
+def opening_from_payload(payload: bytes) -> Opening:
+    """Return what a session was opened with, from session.json. The number stays unknown.
+
+    Raises:
+        ValueError, KeyError, TypeError: it was something else that wrote it.
+    """
+    values = parse_canonical(payload)
+    call, consent, audio = values["call"], values["consent"], values["audio"]
+    return Opening(
+        tenant=values["tenant"],
+        session_id=values["session_id"],
+        audio_format=AudioFormat(
+            Encoding(audio["encoding"]),
+            audio["sample_rate_hz"],
+            tuple(Role(name) for name in audio["channels"]),
+        ),
+        policy_version=values["policy_version"],
+        policy_sha256=values["policy_sha256"],
+        model_version=values["model_version"],
+        model_sha256=values["model_sha256"],
+        keep_audio=AudioKeeping(values["keep_audio"]),
+        retention_days=values["retention_days"],
+        opened_at_ms=values["opened_at_ms"],
+        consent=Consent(
+            ConsentState(consent["state"]), consent["notice_given"], consent["lawful_basis"]
+        ),
+        call_id=call["call_id"],
+        campaign=call["campaign"],
+        agent_id=call["agent_id"],
+        call_started_at_ms=call["started_at_ms"],
+        customer_time_zone=call["customer_time_zone"],
+        labels=call["labels"],
+    )
+
+
 def events_payload(events: Iterable[tuple[Event, int]], first: int) -> bytes:
     """Return lines of events.jsonl.
 
@@ -147,6 +190,17 @@ def events_payload(events: Iterable[tuple[Event, int]], first: int) -> bytes:
         event_to_line(event, sequence, at_ms) + "\n"
         for sequence, (event, at_ms) in enumerate(events, start=first)
     ).encode()
+
+
+def events_from_payload(payload: bytes) -> Iterator[tuple[Event, int, int]]:
+    """Yield the events of lines of events.jsonl: event, index within the session, wall time (ms).
+
+    Raises:
+        ValueError, KeyError, TypeError: it was something else that wrote them.
+    """
+    for line in payload.decode().split("\n"):
+        if line:
+            yield event_from_line(line)
 
 
 def closed_payload(closed: Closed) -> bytes:

@@ -16,8 +16,8 @@ from typing import Final, Protocol
 
 from voiceguard.core.errors import VoiceguardError
 from voiceguard.store.errors import DatabaseUnavailableError, StoreClosedError
-from voiceguard.store.records import Record
 from voiceguard.store.recorder import Reporter
+from voiceguard.store.records import Record
 
 MAX_BATCH: Final = 500
 """Records in one transaction."""

@@ -120,6 +120,7 @@ class Recorder:
         self._signed_size = -1
         self._unsaid_lost = 0
         self._stop_by_s: float | None = None
+        self._flush_all = False
         self._is_over = False
         self._thread = threading.Thread(target=self._run, name="voiceguard-recorder", daemon=True)
         self.lost_records = 0
@@ -156,6 +157,21 @@ class Recorder:
         self._queue.append(draft)
         if urgent:
             self._wake.set()
+
+    def drain(self, timeout_s: float) -> None:
+        """Wait until all that was put before is on the disk.
+
+        Args:
+            timeout_s: how long to wait at most.
+        """
+        by_s = time.monotonic() + timeout_s
+        if self._thread.ident is None:
+            return
+        self._flush_all = True
+        while self.waiting_records and self._thread.is_alive() and time.monotonic() < by_s:
+            self._wake.set()
+            time.sleep(0.002)
+        self._flush_all = False
 
     def stop(self, timeout_s: float) -> None:
         """Write what is there, and end.
@@ -236,6 +252,8 @@ class Recorder:
                 self._gather(state, events, at_ms)
             case End(state):
                 self._close(state, draft)
+                if draft.is_pinned:
+                    self._ledger.unpin(state)
             case Submission(state):
                 if self.problem or self._is_full(RESERVE):
                     raise StoreFullError(
@@ -263,10 +281,8 @@ class Recorder:
 
     def _flush_due(self, now_s: float) -> None:
         """Make records of the events that have waited long enough; all, at the end."""
-        due_s = now_s - (GATHER_S if self._stop_by_s is None else 0.0)
-        for state in [
-            state for state, item in self._gathering.items() if item.since_s <= due_s
-        ]:
+        due_s = now_s - (0.0 if self._flush_all or self._stop_by_s is not None else GATHER_S)
+        for state in [state for state, item in self._gathering.items() if item.since_s <= due_s]:
             self._flush(state)
 
     def _flush(self, state: SessionState) -> None:
@@ -286,9 +302,7 @@ class Recorder:
             self._on_unrecorded(state.uid)
             return
         opening = state.opening
-        self._push(
-            self._scribe.close(end, state.tally, opening.keep_audio, opening.retention_days)
-        )
+        self._push(self._scribe.close(end, state.tally, opening.keep_audio, opening.retention_days))
 
     # ---- writing ----
 
@@ -345,11 +359,9 @@ class Recorder:
     # ---- losing ----
 
     def _is_full(self, reserve: float) -> bool:
-        return (
-            self._journal.spool.bytes_on_disk + self._pending_bytes
-            > self._spool_limit_bytes * (1 + reserve)
-            or self._pending_bytes > MAX_WAITING_BYTES * (1 + reserve)
-        )
+        return self._journal.spool.bytes_on_disk + self._pending_bytes > self._spool_limit_bytes * (
+            1 + reserve
+        ) or self._pending_bytes > MAX_WAITING_BYTES * (1 + reserve)
 
     def _refuse(self, draft: Draft, error: StoreError) -> None:
         if isinstance(draft, Submission):

@@ -140,7 +140,7 @@ class Scribe:
             closed_facts(columns, state.next_number + 1),
         )
 
-    def _prepare(  # noqa: PLR0913 - the parts of a record, put together in one place
+    def _prepare(
         self,
         state: SessionState,
         kind: LeafKind,

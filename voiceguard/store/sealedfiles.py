@@ -50,7 +50,9 @@ class _Cipher:
         try:
             return self._cipher.decrypt(nonce, sealed, self._label.encode())
         except (InvalidTag, ValueError):
-            message = f"{self._label}: segment {index} was changed, moved or cut since it was written"
+            message = (
+                f"{self._label}: segment {index} was changed, moved or cut since it was written"
+            )
             raise SealBrokenError(message) from None
 
     def _nonce(self, index: int, *, last: bool) -> bytes:
