@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import io
+import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -71,11 +72,27 @@ class Asking:
             raise as_stream_error(error) from None
 
 
+class PlainBinder:
+    """Binds payloads and audio one after the other, so that tests see what a bundle is made of."""
+
+    def manifest(self, parts, exported_by, exported_at_ms):
+        names = [record.kind.value for record in parts.records]
+        values = {"by": exported_by, "at_ms": exported_at_ms, "records": names}
+        return json.dumps(values).encode()
+
+    def write(self, target, parts):
+        for content in (parts.policy, parts.model, *(item.payload for item in parts.records)):
+            target.write(len(content).to_bytes(4, "big") + content)
+        while parts.audio is not None and (piece := parts.audio.read(100_000)):
+            target.write(piece)
+
+
 class Rig:
     """A running review service."""
 
     def __init__(
         self,
+        *,
         service: ReviewService,
         archive: Archive,
         hub: AlertHub,
@@ -194,7 +211,7 @@ async def reviewing(folder: Path, **changes) -> AsyncIterator[Rig]:
     log = new_log("info", "json", logged)
     archive = await asyncio.to_thread(Archive.open, ArchiveSettings(data_dir=folder / "data"))
     archive.start()
-    service = review_service(settings, archive, hub, metrics=metrics, log=log)
+    service = review_service(settings, archive, hub, binder=PlainBinder(), metrics=metrics, log=log)
     tokens_file = settings.tokens_file
     callers = None if tokens_file is None else TokenFile(tokens_file)
     door = Doorkeeper(
@@ -207,7 +224,16 @@ async def reviewing(folder: Path, **changes) -> AsyncIterator[Rig]:
     try:
         target = f"127.0.0.1:{port}"
         async with grpc.aio.insecure_channel(target) as channel:
-            yield Rig(service, archive, hub, metrics, channel, tokens, logged, target)
+            yield Rig(
+                service=service,
+                archive=archive,
+                hub=hub,
+                metrics=metrics,
+                channel=channel,
+                tokens=tokens,
+                logged=logged,
+                target=target,
+            )
     finally:
         service.close()
         await server.stop(0)

@@ -21,7 +21,7 @@ from voiceguard.core.errors import ClientError
 from voiceguard.server.accessbook import AccessBook
 from voiceguard.server.alerts import AlertHub
 from voiceguard.server.auth import REVIEW_SERVICE
-from voiceguard.server.evidencesource import EvidenceExporter
+from voiceguard.server.evidencesource import BundleBinder, EvidenceExporter
 from voiceguard.server.metrics import ServerMetrics
 from voiceguard.server.pagetokens import PageTokens
 from voiceguard.server.reviewactions import ReviewActions
@@ -63,6 +63,7 @@ class ReviewService:
 
     Args:
         archive: keeps the sessions.
+        binder: makes evidence bundles.
         threads: where the archive is asked; closed with the service.
         gate: tells reviewers from strangers.
         desk: checks passwords; closed with the service.
@@ -71,10 +72,11 @@ class ReviewService:
         now_ms: milliseconds since 1970, UTC.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts of a service, put together in one place
         self,
         *,
         archive: Archive,
+        binder: BundleBinder,
         threads: StoreThreads,
         gate: ReviewGate,
         desk: SignInDesk,
@@ -93,7 +95,7 @@ class ReviewService:
         self._book = AccessBook(archive, threads, now_ms)
         self._pages = PageTokens(archive.keys.token_key, now_ms)
         self._actions = ReviewActions(archive, threads, self._reader, self._book, now_ms)
-        self._exporter = EvidenceExporter(archive, threads, self._book, now_ms)
+        self._exporter = EvidenceExporter(archive, binder, threads, self._book, now_ms)
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return what a grpc.aio server is given."""
@@ -301,6 +303,7 @@ def review_service(
     archive: Archive,
     hub: AlertHub,
     *,
+    binder: BundleBinder,
     metrics: ServerMetrics,
     log: FilteringBoundLogger,
 ) -> ReviewService | None:
@@ -313,6 +316,7 @@ def review_service(
         settings: of the server.
         archive: keeps the sessions, started.
         hub: that live sessions tell of alerts.
+        binder: makes evidence bundles.
         metrics: counts requests.
         log: says what was refused.
 
@@ -325,6 +329,7 @@ def review_service(
     gate = ReviewGate(ReviewersFile(settings.reviewers_file), tokens, wall_ms)
     return ReviewService(
         archive=archive,
+        binder=binder,
         threads=StoreThreads(),
         gate=gate,
         desk=SignInDesk(
