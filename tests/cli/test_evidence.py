@@ -131,6 +131,19 @@ def test_an_audit_of_a_changed_log(voiceguard, data_dir, tmp_path) -> None:
     assert json.loads(ended.out)["problem_count"] == 2
 
 
+def test_an_audit_says_what_was_lost_and_leaves_long_lists_short(voiceguard, data_dir) -> None:
+    signer = grow(data_dir, 0)
+    leaves = [Leaf(LeafKind.LOST, 0, facts={"records": 1234})]
+    leaves += [Leaf(LeafKind.ACCESSED, 0, f"{number:032x}") for number in range(105)]
+    with EvidenceLog.open(data_dir / "log", signer) as log:
+        log.append([leaf.to_bytes() for leaf in leaves])
+    ended = voiceguard("evidence", "audit")
+    assert ended.code == ExitCode.FAILED
+    assert "note: 1,234 records could not be kept; the log says so itself\n" in ended.err
+    assert len(ended.errors) == 100
+    assert "note: 5 more problems are not shown\n" in ended.err
+
+
 def test_an_audit_with_another_key(voiceguard, data_dir, tmp_path) -> None:
     other = Signer.load_or_create(tmp_path / "other.key", "voiceguard.example/log")
     ended = voiceguard("evidence", "audit", "--key", other.verifier_key)
@@ -154,6 +167,14 @@ def test_without_a_log(voiceguard, tmp_path, command) -> None:
     ended = voiceguard("evidence", *command, "--data-dir", tmp_path)
     assert ended.code == ExitCode.USAGE
     assert "no public key beside the log" in ended.errors[0]
+
+
+def test_a_key_beside_the_log_that_is_none(voiceguard, data_dir) -> None:
+    for content in (b"nonsense", b"\xff", b""):
+        (data_dir / "log" / "key.pub").write_bytes(content)
+        ended = voiceguard("evidence", "key")
+        assert ended.code == ExitCode.USAGE
+        assert "not a public key" in ended.errors[0]
 
 
 def test_a_log_without_a_checkpoint(voiceguard, data_dir) -> None:

@@ -25,6 +25,7 @@ from voiceguard.evidence.frames import (
     unframe,
 )
 from voiceguard.evidence.log import EvidenceLog, choose_origin
+from voiceguard.evidence.recovery import _BATCH_LEAVES
 from voiceguard.evidence.signing import Signer
 from voiceguard.evidence.storage import LeafStore
 
@@ -212,6 +213,15 @@ def test_an_index_that_is_missing_or_short_is_made_again(
     log = EvidenceLog.open(folder, signer)
     check(log, leaves)
     stop(log)
+    assert contents(folder) == before
+
+
+def test_an_index_of_many_leaves_is_made_again(folder, signer) -> None:
+    with EvidenceLog.open(folder, signer) as log:
+        log.append(numbered(0, 2 * _BATCH_LEAVES + 1))
+    before = contents(folder)
+    (folder / "hashes").unlink()
+    EvidenceLog.open(folder, signer).close()
     assert contents(folder) == before
 
 

@@ -14,81 +14,13 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
-
-from voiceguard.core.events import (
-    AlertLevel,
-    AudioFormat,
-    Encoding,
-    PressureUpdated,
-    Role,
-    SessionFinished,
-    SessionFlagged,
-    SignalQuality,
-)
-from voiceguard.core.policy import AudioKeeping
+from tests.store.calls import CHUNK_SAMPLES, MOST_CHUNKS, call_audio, finished, flagged, opening, pressure
 from voiceguard.evidence.leaves import LeafKind
-from voiceguard.store.archive import Archive, ArchiveSettings
+from voiceguard.store.archive import Archive
 from voiceguard.store.errors import StoreError
-from voiceguard.store.payloads import Opening, verdict_payload
+from voiceguard.store.payloads import verdict_payload
 from voiceguard.store.records import VerdictGiven
-
-FORMAT = AudioFormat(Encoding.MULAW, 8000, (Role.CUSTOMER, Role.HUMAN_AGENT))
-CHUNK_SAMPLES = 4000
-MOST_CHUNKS = 40
-
-
-def call_audio(uid: str, chunks: int) -> bytes:
-    """Return the audio of a session, which its evidence id decides."""
-    rng = np.random.default_rng(int(uid[:12], 16))
-    return rng.integers(0, 256, chunks * CHUNK_SAMPLES * 2, dtype=np.uint8).tobytes()
-
-
-def opening(session_id: str, **changes: object) -> Opening:
-    """Return what a session of these tests is opened with."""
-    values: dict[str, object] = {
-        "tenant": "acme",
-        "session_id": session_id,
-        "audio_format": FORMAT,
-        "policy_version": "default@sha256:0",
-        "policy_sha256": "0" * 64,
-        "model_version": "m-1",
-        "model_sha256": "1" * 64,
-        "keep_audio": AudioKeeping.FLAGGED,
-        "retention_days": 30.0,
-        "opened_at_ms": time.time_ns() // 1_000_000,
-        "call_id": f"CALL-{session_id}",
-        "campaign": "autumn",
-        "customer_number": "+86 138 0013 8000",
-    }
-    return Opening(**{**values, **changes})  # type: ignore[arg-type]
-
-
-def pressure(at_sample: int, index: float) -> PressureUpdated:
-    """Return an event as a session has two of each second."""
-    return PressureUpdated(
-        channel=0,
-        start_sample=at_sample,
-        end_sample=at_sample + 4000,
-        pressure_index=index,
-        scores={"anger": index / 100, "distress": 0.1},
-        baseline_deviation=0.5,
-        baseline_ready=True,
-        confidence=0.9,
-        quality=SignalQuality.OK,
-        level=AlertLevel.YELLOW,
-    )
-
-
-def flagged(at_sample: int) -> SessionFlagged:
-    """Return the mark of a high-sensitivity session."""
-    return SessionFlagged(0, at_sample, 80.0, "anger at 80")
-
-
-def finished(samples: int, *, high: bool) -> SessionFinished:
-    """Return a session's totals."""
-    return SessionFinished(samples, 0, 1.0, 80.0, 40.0, AlertLevel.RED, high, 0, 0)
-
+from voiceguard.store.settings import ArchiveSettings
 
 class _Load:
     """Several sessions at once, and reviewers at work on those that ended."""

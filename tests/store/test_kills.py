@@ -20,13 +20,14 @@ import numpy as np
 import soundfile
 from sqlalchemy import select
 
-from tests.store.kills import CHUNK_SAMPLES, FORMAT, MOST_CHUNKS, call_audio
+from tests.store.calls import CHUNK_SAMPLES, FORMAT, MOST_CHUNKS, call_audio
 from tests.store.waiting import settle
 from voiceguard.core.audio import decode
 from voiceguard.evidence.leaves import Leaf, LeafKind
 from voiceguard.evidence.verify import commitment_of, parse_canonical
-from voiceguard.store.archive import Archive, ArchiveSettings
+from voiceguard.store.archive import Archive
 from voiceguard.store.schema import RECORDS
+from voiceguard.store.settings import ArchiveSettings
 
 KILLS = int(os.environ.get("VOICEGUARD_KILLS", "50"))
 SEED = int(os.environ.get("VOICEGUARD_KILLS_SEED", "1"))

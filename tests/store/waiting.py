@@ -23,6 +23,7 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
 
 def settle(archive: Archive, timeout_s: float = 20.0) -> None:
     """Wait until an archive has nothing more to do, the sessions that run excepted."""
+    archive._sink.drain(timeout_s)
     archive._recorder.drain(timeout_s)
 
     def is_idle() -> bool:

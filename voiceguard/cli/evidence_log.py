@@ -156,6 +156,7 @@ def _own_key(folder: Path) -> str:
     found = read_public_key(folder)
     if found is None:
         raise click.UsageError(f"no public key beside the log in {folder}: give it with --key")
+    VerifierKey.parse(found)
     return found
 
 

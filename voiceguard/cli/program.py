@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "evidence": Entry(
         "voiceguard.cli.evidence", "evidence", "Check the evidence log and what is made from it."
     ),
+    "store": Entry("voiceguard.cli.store", "store", "Look after a server's data."),
     "train": Entry(
         "voiceguard.training.command", "train", "Train the stress model.", extra="training"
     ),

@@ -9,11 +9,9 @@ the disk or the database, and says what is wrong.
 
 from __future__ import annotations
 
-import enum
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
@@ -22,14 +20,11 @@ from voiceguard.evidence.leaves import LeafKind
 from voiceguard.evidence.log import EvidenceLog, choose_origin
 from voiceguard.evidence.signing import Signer
 from voiceguard.store.archivist import Archivist
-from voiceguard.store.audio import AudioJob, delete_audio, open_flac, read_outline
+from voiceguard.store.audio import AudioJob, delete_audio
+from voiceguard.store.contents import Contents, OpenedRecord
 from voiceguard.store.documents import DocumentTray
 from voiceguard.store.drafts import Prepared
-from voiceguard.store.errors import (
-    SealBrokenError,
-    SessionErasedError,
-    StoreError,
-)
+from voiceguard.store.health import StoreHealth, StoreState
 from voiceguard.store.journal import Journal
 from voiceguard.store.keys import Keyring
 from voiceguard.store.ledger import SessionLedger, SessionState
@@ -46,7 +41,7 @@ from voiceguard.store.retention import erase, erase_expired, set_hold
 from voiceguard.store.rows import SessionRow
 from voiceguard.store.scribe import Scribe
 from voiceguard.store.sealedfiles import SealedReader
-from voiceguard.store.sealing import new_key, unseal_payload
+from voiceguard.store.sealing import new_key
 from voiceguard.store.sessionrecord import SessionRecord
 from voiceguard.store.settings import (
     ArchiveSettings,
@@ -58,52 +53,6 @@ from voiceguard.store.submissions import Submissions
 from voiceguard.store.tally import Tally
 
 _UID_BYTES: Final = 16
-
-
-class StoreState(enum.StrEnum):
-    """How the store is doing."""
-
-    OK = "ok"
-    SPOOLING = "spooling"
-    """The database is away; what is recorded waits on the disk. Nothing is lost."""
-    FAILING = "failing"
-    """Records cannot be written, or are being lost."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoreHealth:
-    """How the store is doing, in numbers."""
-
-    state: StoreState
-    problem: str
-    """In a word or two, of ours, so fit for logs; empty: there is none."""
-    spool_bytes: int
-    """On the disk, not yet in the database."""
-    waiting_records: int
-    """In memory, not yet on the disk."""
-    lost_records: int
-    """Since the start."""
-    lost_audio_pieces: int
-    """Since the start; of some seconds each."""
-    unapplied_records: int
-    """On the disk, not yet in the database; -1: the database was not reached yet."""
-    waiting_audio: int
-    """Pieces of audio to be written, sessions whose audio is to be made a file, repair."""
-
-
-@dataclass(frozen=True, slots=True)
-class OpenedRecord:
-    """A record of a session with what it sealed."""
-
-    index: int
-    """Of the leaf in the evidence log."""
-    leaf: bytes
-    salt: bytes
-    """Empty where there is no payload."""
-    payload: bytes
-    number: int
-    """Of the leaf within the session."""
-    kind: LeafKind
 
 
 class Archive:
@@ -139,6 +88,7 @@ class Archive:
         self._report = report
         self._folder = settings.data_dir / "audio"
         self._documents = link.documents
+        self._contents = Contents(keys, self._folder)
         self._ledger = SessionLedger(self._load_state)
         self._sink = AudioSink(self._folder, report)
         self._recorder = Recorder(
@@ -230,7 +180,8 @@ class Archive:
                 taken then stays in the spool.
         """
         by_s = time.monotonic() + timeout_s
-        # Ends of sessions lead to files, files to records: so the disk first, and once more.
+        # Audio leads to records, ends of sessions to files, and files to records again.
+        self._sink.drain(timeout_s)
         self._recorder.drain(timeout_s)
         self._sink.stop()
         self._archivist.stop(max(by_s - time.monotonic(), 0.1))
@@ -326,66 +277,16 @@ class Archive:
         first_event_at_least: int | None = None,
         limit: int | None = None,
     ) -> list[OpenedRecord]:
-        """Return records of a session, opened, in their order.
-
-        Args:
-            row: of the session.
-            kinds, first_event_at_least, limit: as `SessionFinder.records`.
-
-        Raises:
-            SessionErasedError: its key is destroyed.
-            SealBrokenError: a record was changed, or the key is of another master key.
-            DatabaseUnavailableError: the database is away.
-        """
-        key = self._session_key(row)
-        stored = self.finder.records(
-            row.uid, kinds=kinds, first_event_at_least=first_event_at_least, limit=limit
-        )
-        opened = []
-        for record in stored:
-            salt = content = b""
-            if record.sealed:
-                payload = unseal_payload(key, row.uid, record.n, record.sealed)
-                salt, content = payload.salt, payload.content
-            opened.append(
-                OpenedRecord(
-                    index=record.leaf_index,
-                    leaf=record.leaf,
-                    salt=salt,
-                    payload=content,
-                    number=record.n,
-                    kind=LeafKind(record.kind),
-                )
-            )
-        return opened
+        """Return records of a session, opened, in their order; see `Contents.payloads`."""
+        return self._contents.payloads(self.finder, row, kinds, first_event_at_least, limit)
 
     def open_audio(self, row: SessionRow) -> SealedReader:
-        """Open the FLAC file of a session; it can be read from any place. Close it afterwards.
-
-        Raises:
-            SessionErasedError: its key is destroyed.
-            SealBrokenError: it was changed, here or when that part is read.
-            StoreError: there is none.
-        """
-        key = self._session_key(row)
-        self._check_audio(row)
-        try:
-            return open_flac(self._folder, row.uid, key)
-        except OSError as error:
-            raise StoreError(f"audio of session {row.uid}: {error.strerror}") from error
+        """Open the FLAC file of a session; see `Contents.open_audio`."""
+        return self._contents.open_audio(row)
 
     def waveform(self, row: SessionRow) -> Outline:
-        """Return the outline of a session's audio.
-
-        Raises:
-            As `open_audio`.
-        """
-        key = self._session_key(row)
-        self._check_audio(row)
-        try:
-            return read_outline(self._folder, row.uid, key)
-        except OSError as error:
-            raise StoreError(f"outline of session {row.uid}: {error.strerror}") from error
+        """Return the outline of a session's audio; see `Contents.waveform`."""
+        return self._contents.waveform(row)
 
     def put_document(self, kind: str, content: bytes) -> str:
         """Keep the file of a policy or the manifest of a model; return its SHA-256.
@@ -470,16 +371,6 @@ class Archive:
     def _expire(self) -> None:
         self.expire_now()
 
-    def _session_key(self, row: SessionRow) -> bytes:
-        if not row.wrapped_key:
-            raise SessionErasedError(f"session {row.uid} was erased; its key is destroyed")
-        return self.keys.unwrap(row.uid, row.wrapped_key, row.key_id)
-
-    @staticmethod
-    def _check_audio(row: SessionRow) -> None:
-        if row.audio != "kept":
-            raise StoreError(f"no audio of session {row.uid} is kept")
-
 
 def wall_ms() -> int:
     """Return the wall time, milliseconds since 1970, UTC."""
@@ -488,13 +379,3 @@ def wall_ms() -> int:
 
 def _say_nothing(what: str, error: BaseException) -> None:
     _ = what, error
-
-
-__all__ = [
-    "Archive",
-    "ArchiveSettings",
-    "OpenedRecord",
-    "SealBrokenError",
-    "StoreHealth",
-    "StoreState",
-]

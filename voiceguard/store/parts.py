@@ -69,7 +69,7 @@ class AudioSink:
     def __init__(self, folder: Path, report: Reporter) -> None:
         self._folder = folder
         self._report = report
-        self._queue: queue.SimpleQueue[Piece | _Finish | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Piece | _Finish | Callable[[], None] | None] = queue.SimpleQueue()
         self._waiting_bytes = 0
         self._lock = threading.Lock()
         self._frames: dict[str, tuple[int, int]] = {}
@@ -110,6 +110,21 @@ class AudioSink:
         """
         self._queue.put(_Finish(uid, then))
 
+    def then(self, call: Callable[[], None]) -> None:
+        """Have something called, by the thread, once all pieces put before are written."""
+        self._queue.put(call)
+
+    def drain(self, timeout_s: float) -> None:
+        """Wait until all pieces put before are written.
+
+        Args:
+            timeout_s: how long to wait at most.
+        """
+        if self._thread.is_alive():
+            written = threading.Event()
+            self.then(written.set)
+            written.wait(timeout_s)
+
     def stop(self) -> None:
         """Write what is there, and end."""
         self._queue.put(None)
@@ -125,6 +140,8 @@ class AudioSink:
                         self._write(item)
                     case _Finish():
                         self._finish(item)
+                    case _:
+                        item()
             except Exception as defect:  # noqa: BLE001 - one session must not end the others' audio
                 self._report("audio_defect", defect)
             self._is_working = False

@@ -96,9 +96,7 @@ def _rotate(
         finally:
             journal.close()
         path = settings.keyring_path
-        write_masters(
-            path, {key.key_id: keyring.wrapped_with(key) for key in (old, new)}
-        )
+        write_masters(path, {key.key_id: keyring.wrapped_with(key) for key in (old, new)})
         count = _rewrap_sessions(link.database, origin, old, new, on_progress)
         write_masters(path, {new.key_id: keyring.wrapped_with(new)})
         return count

@@ -98,7 +98,11 @@ class SessionRecord:
         if self._chunks:
             self._send_piece()
         end = End(self._state, ended, at_ms, self._next_sample, self._has_audio)
-        self._recorder.put(end, urgent=True)
+        if self._has_audio:
+            # The record of the end says that audio follows, so the audio is written before.
+            self._sink.then(lambda: self._recorder.put(end, urgent=True))
+        else:
+            self._recorder.put(end, urgent=True)
 
     def _send_piece(self) -> None:
         chunks, self._chunks = self._chunks, []

@@ -58,21 +58,12 @@ class Tally:
         match event:
             case PressureUpdated():
                 self._receive_pressure(event)
-            case SpeechStarted():
-                self._speaking[event.channel] = event.at_sample
-            case SpeechEnded():
-                started = self._speaking.pop(event.channel, event.at_sample)
-                self._speech_samples += event.at_sample - started
+            case SpeechStarted() | SpeechEnded():
+                self._receive_speech(event)
+            case HandoffRequested() | HandoffSettled():
+                self._receive_handoff(event, at_ms)
             case AlertChanged():
                 self._peak_level = max(self._peak_level, event.level)
-            case HandoffRequested():
-                self._handoffs += 1
-                self._new_handoffs.append(self._handoff(event, at_ms))
-            case HandoffSettled():
-                outcome = event.outcome.value
-                self._new_settlements.append(
-                    SettlementColumns(event.handoff_id, outcome, event.reason, at_ms)
-                )
             case SessionFlagged():
                 self.flag = (at_ms, event)
             case GapDetected():
@@ -84,15 +75,18 @@ class Tally:
 
     def take_batch(self) -> EventBatch:
         """Return the columns of the events since the last call."""
-        flagged_at_ms, flag = self.flag or (None, None)
+        flagged_at_ms: int | None = None
+        flag: SessionFlagged | None = None
+        if self.flag is not None:
+            flagged_at_ms, flag = self.flag
         batch = EventBatch(
             first=self.taken,
             count=self.events - self.taken,
             peak_pressure_index=self._peak_index,
             peak_level=int(self._peak_level),
             flagged_at_ms=flagged_at_ms,
-            flag_offset_s=flag and flag.at_sample / self._rate_hz,
-            flag_pressure_index=flag and flag.pressure_index,
+            flag_offset_s=None if flag is None else flag.at_sample / self._rate_hz,
+            flag_pressure_index=None if flag is None else flag.pressure_index,
             flag_reason=flag.reason if flag else "",
             handoffs=tuple(self._new_handoffs),
             settlements=tuple(self._new_settlements),
@@ -144,16 +138,32 @@ class Tally:
             self._index_sum += event.pressure_index
             self._scored += 1
 
-    def _handoff(self, event: HandoffRequested, at_ms: int) -> HandoffColumns:
-        return HandoffColumns(
-            handoff_id=event.handoff_id,
-            alert_id=event.alert_id,
-            requested_at_ms=at_ms,
-            offset_s=event.at_sample / self._rate_hz,
-            pressure_index=event.pressure_index,
-            reason=event.reason.value,
-            explanation=event.explanation,
-            ack_deadline_s=event.ack_deadline_s,
+    def _receive_speech(self, event: SpeechStarted | SpeechEnded) -> None:
+        if isinstance(event, SpeechStarted):
+            self._speaking[event.channel] = event.at_sample
+        else:
+            started = self._speaking.pop(event.channel, event.at_sample)
+            self._speech_samples += event.at_sample - started
+
+    def _receive_handoff(self, event: HandoffRequested | HandoffSettled, at_ms: int) -> None:
+        if isinstance(event, HandoffSettled):
+            outcome = event.outcome.value
+            self._new_settlements.append(
+                SettlementColumns(event.handoff_id, outcome, event.reason, at_ms)
+            )
+            return
+        self._handoffs += 1
+        self._new_handoffs.append(
+            HandoffColumns(
+                handoff_id=event.handoff_id,
+                alert_id=event.alert_id,
+                requested_at_ms=at_ms,
+                offset_s=event.at_sample / self._rate_hz,
+                pressure_index=event.pressure_index,
+                reason=event.reason.value,
+                explanation=event.explanation,
+                ack_deadline_s=event.ack_deadline_s,
+            )
         )
 
     def _totals(self, samples: int) -> SessionFinished:
