@@ -19,7 +19,8 @@ from voiceguard.server.signin import Reviewer
 from voiceguard.server.status import CallRefusedError, store_damaged, store_unavailable
 from voiceguard.server.storestatus import audio_pending, erased, live
 from voiceguard.server.storethreads import StoreThreads
-from voiceguard.store.archive import Archive, OpenedRecord
+from voiceguard.store.archive import Archive
+from voiceguard.store.contents import OpenedRecord
 from voiceguard.store.records import Accessed
 from voiceguard.store.rows import SessionRow
 from voiceguard.store.sealedfiles import SealedReader, SealedWriter
