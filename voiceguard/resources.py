@@ -1,13 +1,14 @@
-"""Where the files that come with voiceguard lie: models, policies, the sample call.
+"""Where voiceguard's files lie: models, policies and the sample call, and what a server keeps.
 
 Policies and samples are package data. Models lie at the top of the repository,
 where people look for them and where training writes them, and are packed into
 the wheel as `voiceguard/models`; so they are found in one of two places.
 """
 
+import os
 from pathlib import Path
 
-__all__ = ["models_dir", "policies_dir", "samples_dir"]
+__all__ = ["default_data_dir", "models_dir", "policies_dir", "samples_dir"]
 
 _PACKAGE_DIR = Path(__file__).resolve().parent
 
@@ -44,6 +45,16 @@ def samples_dir() -> Path:
 
     """
     return _existing_dir(_PACKAGE_DIR / "samples")
+
+
+def default_data_dir() -> Path:
+    """Return the folder of what a server keeps when it is told of no other; it need not exist.
+
+    It is in `$XDG_STATE_HOME`, or in `~/.local/state` where that is not an absolute path (XDG
+    Base Directory Specification 0.8).
+    """
+    state = Path(os.environ.get("XDG_STATE_HOME", ""))
+    return (state if state.is_absolute() else Path("~/.local/state").expanduser()) / "voiceguard"
 
 
 def _existing_dir(*candidates: Path) -> Path:

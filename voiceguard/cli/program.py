@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import click
 
 from voiceguard import __version__
 from voiceguard.cli.exits import ExitCode, exit_code_of, report
+from voiceguard.cli.lazy import Entry, LazyGroup
 from voiceguard.core.errors import VoiceguardError
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Where a command is, and what the overview says of it without importing it."""
-
-    module: str
-    name: str
-    summary: str
-    extra: str | None = None
-    """The extra of the package that it needs."""
-
 
 COMMANDS: Final[Mapping[str, Entry]] = {
     "demo": Entry("voiceguard.cli.demo", "demo", "Play the sample call through a real server."),
@@ -34,6 +21,9 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "analyze": Entry("voiceguard.cli.analyze", "analyze", "Analyse recordings of calls."),
     "score": Entry("voiceguard.cli.score", "score", "Score many clips into one CSV file."),
     "model": Entry("voiceguard.cli.model", "model", "Say what the model is."),
+    "evidence": Entry(
+        "voiceguard.cli.evidence", "evidence", "Check the evidence log and what is made from it."
+    ),
     "train": Entry(
         "voiceguard.training.command", "train", "Train the stress model.", extra="training"
     ),
@@ -54,23 +44,8 @@ class ReaderGoneError(Exception):
     """Whoever read standard output has closed it, as `head` does."""
 
 
-class LazyGroup(click.Group):
-    """Imports a command's module only when that command runs or is asked for help."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands."""
-        _ = ctx
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return the command, imported now; None when there is none of that name.
-
-        Raises:
-            click.UsageError: the command needs an extra that is not installed.
-        """
-        _ = ctx
-        entry = COMMANDS.get(cmd_name)
-        return None if entry is None else _load(cmd_name, entry)
+class ProgramGroup(LazyGroup):
+    """The program's own commands."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; click would turn a reader that has gone into exit code 1.
@@ -83,30 +58,12 @@ class LazyGroup(click.Group):
         except BrokenPipeError:
             raise ReaderGoneError from None
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the overview from the summaries, importing nothing."""
-        _ = ctx
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
 
-
-def _load(name: str, entry: Entry) -> click.Command:
-    try:
-        command = getattr(importlib.import_module(entry.module), entry.name)
-    except ModuleNotFoundError as error:
-        if entry.extra is None or (error.name or "").startswith("voiceguard"):
-            raise
-        message = (
-            f"'{name}' needs {error.name}: install it with pip install 'voiceguard[{entry.extra}]'"
-        )
-        raise click.UsageError(message) from None
-    if not isinstance(command, click.Command):
-        message = f"{entry.module}.{entry.name} is not a command"
-        raise TypeError(message)
-    return command
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=ProgramGroup,
+    entries=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="voiceguard", message="%(prog)s %(version)s")
 def program() -> None:
     """Listen to calls and say when a human should take over.
