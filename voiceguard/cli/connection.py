@@ -8,7 +8,7 @@ import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import click
 import grpc
@@ -98,8 +98,8 @@ _REVIEW_TOKEN_OPTION: Final[Decorator] = click.option(
 
 
 def server_options(command: FunctionT) -> FunctionT:
-    """Give a command the options that say where the server is, as `connection`, without token."""
-    return _with_connection(command, _SERVER_OPTIONS, lambda _: None)
+    """Give a command the options that say where the server is, as they are, without a token."""
+    return _decorated(command, _SERVER_OPTIONS)
 
 
 def call_options(command: FunctionT) -> FunctionT:
@@ -142,10 +142,14 @@ def _with_connection(
         connection = Connection(address, tls, find_token(token_file))
         return command(connection=connection, **others)
 
-    decorated: Any = connected
+    return cast("FunctionT", _decorated(connected, options))  # it takes what the command takes, too
+
+
+def _decorated(command: FunctionT, options: tuple[Decorator, ...]) -> FunctionT:
+    decorated: Callable[..., Any] = command
     for option in reversed(options):
         decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return] # it takes what the command takes, and these
+    return cast("FunctionT", decorated)
 
 
 def _tls(

@@ -6,7 +6,7 @@ import datetime as dt
 import functools
 import re
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import click
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -154,4 +154,4 @@ def filter_options(command: FunctionT) -> FunctionT:
     decorated: Any = filtered
     for option in reversed(_OPTIONS):
         decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return] # it takes what the command takes, and these
+    return cast("FunctionT", decorated)  # it takes what the command takes, and these options

@@ -81,14 +81,12 @@ def level_word(number: pb.AlertLevel.ValueType) -> str:
     return _LEVEL_WORDS.get(number, "")
 
 
-def level_words(number: pb.AlertLevel.ValueType) -> Text:
+def level_text(number: pb.AlertLevel.ValueType) -> Text:
     """Return the same in its colour."""
     level = ALERT_LEVELS.get(number)
-    return Text("-" if level is None else level.name.lower(), style=_level_style(level))
-
-
-def _level_style(level: AlertLevel | None) -> str:
-    return "dim" if level is None else f"bold {LEVEL_COLOURS[level]}"
+    if level is None:
+        return Text()
+    return Text(level.name.lower(), style=f"bold {LEVEL_COLOURS[level]}")
 
 
 def outcome_word(settlement: rpb.HandoffSettlement) -> str:
@@ -170,8 +168,6 @@ def pressure_points(
             continue
         update = event.pressure
         level = ALERT_LEVELS.get(update.level, AlertLevel.GREEN)
-        point = PressurePoint(
-            seconds_from_proto(update.end_offset), update.pressure_index, level
-        )
+        point = PressurePoint(seconds_from_proto(update.end_offset), update.pressure_index, level)
         points.setdefault(update.channel, []).append(point)
     return points

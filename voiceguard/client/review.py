@@ -31,6 +31,9 @@ __all__ = ["RecordedEvent", "ReviewClient"]
 MAX_PAGE: Final = 1000
 """Most sessions or events in one page. Part of the interface."""
 
+DEFAULT_PAGE: Final = 50
+"""Size of a page where none is asked for. Part of the interface."""
+
 TIMEOUT_S: Final = 30.0
 """How long one answer may take unless told otherwise, in seconds. Streams may take longer."""
 
@@ -139,37 +142,45 @@ class ReviewClient:
         return await self._ask(self._stub.ListSessions, request)
 
     async def session_pages(
-        self, request: rpb.ListSessionsRequest
+        self, request: rpb.ListSessionsRequest, *, limit: int | None = None
     ) -> AsyncGenerator[rpb.ListSessionsResponse, None]:
         """Yield all pages of the sessions that match, the next one fetched while one is used.
 
         Args:
             request: filters, order and size of a page. `with_total` is asked for the first
                 page alone, as counting costs the server as much as finding.
+            limit: most sessions to yield; None: all.
         """
+        left = limit
 
-        async def fetch(token: str) -> rpb.ListSessionsResponse:
+        def fetch(token: str) -> asyncio.Future[rpb.ListSessionsResponse]:
             page = rpb.ListSessionsRequest()
             page.CopyFrom(request)
             page.page_token = token
             page.with_total = request.with_total and token == request.page_token
-            return await self.list_sessions(page)
+            if left is not None:
+                page.page_size = min(left, request.page_size or DEFAULT_PAGE)
+            return asyncio.ensure_future(self.list_sessions(page))
 
-        following = asyncio.ensure_future(fetch(request.page_token))
+        following = fetch(request.page_token)
         try:
             while True:
                 page = await following
-                if not page.next_page_token:
+                if left is not None:
+                    left -= len(page.sessions)
+                if not page.next_page_token or left == 0:
                     yield page
                     return
-                following = asyncio.ensure_future(fetch(page.next_page_token))
+                following = fetch(page.next_page_token)
                 yield page
         finally:
             await _drop(following)
 
-    async def sessions(self, request: rpb.ListSessionsRequest) -> AsyncGenerator[rpb.Session, None]:
-        """Yield all sessions that match, whatever the size of a page."""
-        async with contextlib.aclosing(self.session_pages(request)) as pages:
+    async def sessions(
+        self, request: rpb.ListSessionsRequest, *, limit: int | None = None
+    ) -> AsyncGenerator[rpb.Session, None]:
+        """Yield all sessions that match, whatever the size of a page; at most `limit`."""
+        async with contextlib.aclosing(self.session_pages(request, limit=limit)) as pages:
             async for page in pages:
                 for session in page.sessions:
                     yield session
@@ -317,5 +328,7 @@ class ReviewClient:
 
 async def _drop(task: asyncio.Future[rpb.ListSessionsResponse]) -> None:
     """End what nobody waits for any more."""
+    if task.done():
+        return
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
