@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from voiceguard.core.errors import PolicyError
 from voiceguard.core.events import AlertLevel
-from voiceguard.core.policy import AlertPolicy, Policy
+from voiceguard.core.policy import AlertPolicy, AudioKeeping, Policy
 from voiceguard.resources import policies_dir
 
 DEFAULT = (policies_dir() / "default.toml").read_bytes()
@@ -22,6 +22,9 @@ def test_the_default_policy_reads_and_is_versioned_by_its_bytes() -> None:
     assert policy.name == "default"
     assert policy.version.startswith("default@sha256:")
     assert policy.handoff_level is AlertLevel.ORANGE
+    assert policy.keep_audio is AudioKeeping.FLAGGED
+    assert policy.retention_days == 180
+    assert policy.content == DEFAULT
     other = Policy.from_toml(DEFAULT + b"\n# a remark\n", "default.toml")
     assert other.version != policy.version
 
@@ -71,6 +74,9 @@ def test_the_raise_threshold_lies_within_the_index(raise_threshold: float) -> No
         (b"raise_threshold = 60", b"raise_threshold = 85", "levels must rise"),
         (b"[session]", b"[session", "not a TOML file"),
         (b"# What", b"\xff\xfe", "not a TOML file"),
+        (b"[keep]", b"[kept]", "keep is missing"),
+        (b'audio = "flagged"', b'audio = "some"', "keep.audio must be one of flagged, all, none"),
+        (b"retention_days = 180", b"retention_days = 0", "must be more than 0"),
         (b"schema = 1", b"schema = 1\nextra = 1", "extra is not a setting"),
         (b"schema = 1", b"schema = 1\nflag = 3", "not a TOML file"),
     ],

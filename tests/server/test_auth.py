@@ -18,13 +18,22 @@ from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
-from tests.server.support import Caller, as_stream_error, calm_call, kinds, make_config, running
+from tests.server.support import (
+    Caller,
+    as_stream_error,
+    calm_call,
+    kinds,
+    make_config,
+    running,
+    stream_end,
+)
 from voiceguard.app import open_server
 from voiceguard.core.errors import ConfigurationError
-from voiceguard.server.auth import METHODS
+from voiceguard.server.auth import METHODS, REVIEW_SERVICE, Access
 from voiceguard.server.settings import ServerSettings
 from voiceguard.server.tokens import TokenFile
 from voiceguard.v1 import monitor_pb2 as pb
+from voiceguard.v1 import review_pb2 as rpb
 
 GOOD, OTHER = "good-token", "other-token"
 
@@ -69,7 +78,7 @@ async def call_any(channel, method, metadata=(), begun=None):
 
 def registered_methods():
     """Return every method of every service that the server may have, from their descriptors."""
-    files = (pb.DESCRIPTOR, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR)
+    files = (pb.DESCRIPTOR, rpb.DESCRIPTOR, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR)
     return [
         f"/{service.full_name}/{method.name}"
         for file in files
@@ -82,7 +91,33 @@ def test_there_is_a_rule_for_every_method():
     assert set(registered_methods()) == set(METHODS)
 
 
-@pytest.mark.parametrize("method", [*METHODS, "/voiceguard.v1.MonitorService/NoSuchMethod"])
+FOR_REVIEWERS = {
+    name for name, access in METHODS.items() if access in {Access.REVIEWERS, Access.SIGN_IN}
+}
+FOR_OTHERS = [name for name in METHODS if name not in FOR_REVIEWERS]
+
+
+def test_every_method_of_review_is_for_reviewers():
+    assert {name.split("/")[1] for name in FOR_REVIEWERS} == {REVIEW_SERVICE}
+    assert [name for name in FOR_REVIEWERS if METHODS[name] is Access.SIGN_IN] == [
+        f"/{REVIEW_SERVICE}/SignIn"
+    ]
+    assert not any(REVIEW_SERVICE in name for name in FOR_OTHERS)
+
+
+@pytest.mark.parametrize("method", sorted(FOR_REVIEWERS))
+async def test_without_a_file_of_reviewers_nobody_reviews(serving, tokens_file, method):
+    for changes in ({}, {"tokens_file": tokens_file}):
+        async with serving(**changes) as server:
+            for metadata in ((), bearer(GOOD)):
+                stream = server.channel.unary_stream(method)(b"", metadata=metadata)
+                error = await stream_end(stream)
+                assert error.code is grpc.StatusCode.UNAUTHENTICATED
+                assert "voiceguard reviewers add" in error.message
+                assert "reviewers_file" in error.message
+
+
+@pytest.mark.parametrize("method", [*FOR_OTHERS, "/voiceguard.v1.MonitorService/NoSuchMethod"])
 async def test_no_method_without_a_token(serving, tokens_file, method):
     async with serving(tokens_file=tokens_file, reflection=True) as server:
         wrong = (

@@ -31,12 +31,25 @@ from voiceguard.cli.settings import load_server_settings
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder of policies; SIGHUP reads it again.",
 )
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where sessions, audio and the evidence log are kept.",
+)
+@click.option(
+    "--reviewers",
+    "reviewers_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File of the reviewers, written by `voiceguard reviewers`.",
+)
 def serve(
     *,
     listen: str | None,
     config: Path | None,
     model_dir: Path | None,
     policies_dir: Path | None,
+    data_dir: Path | None,
+    reviewers_file: Path | None,
 ) -> None:
     """Serve live calls over gRPC until SIGTERM or Ctrl-C, then let open calls end.
 
@@ -48,8 +61,15 @@ def serve(
     Examples:
       voiceguard serve --listen 127.0.0.1:50051
       voiceguard serve --config voiceguard.toml
+      voiceguard serve --reviewers /etc/voiceguard/reviewers
     """  # noqa: D301 - click takes the backspace for "keep these lines"
-    given = {"listen": listen, "model_dir": model_dir, "policies_dir": policies_dir}
+    given = {
+        "listen": listen,
+        "model_dir": model_dir,
+        "policies_dir": policies_dir,
+        "data_dir": data_dir,
+        "reviewers_file": reviewers_file,
+    }
     settings = load_server_settings(config, given)
     asyncio.run(run_server(settings, on_ready=_say))
 

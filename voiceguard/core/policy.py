@@ -11,7 +11,7 @@ import hashlib
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from typing import Final
 
@@ -45,12 +45,12 @@ class AlertPolicy:
     """Speech that must have been scored before the level can be raised at all."""
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
+        for item in fields(self):
+            value = getattr(self, item.name)
             if isinstance(value, bool) or not isinstance(value, int | float):
-                raise PolicyError("alerts", f"{field.name} must be a number, not {value!r}")
+                raise PolicyError("alerts", f"{item.name} must be a number, not {value!r}")
             if not math.isfinite(value) or value < 0:
-                raise PolicyError("alerts", f"{field.name} = {value}; it must be 0 or more")
+                raise PolicyError("alerts", f"{item.name} = {value}; it must be 0 or more")
         if not 0 < self.raise_threshold <= 100:
             problem = f"raise_threshold = {self.raise_threshold}; it must be in (0, 100]"
             raise PolicyError("alerts", problem)
@@ -96,15 +96,16 @@ class Policy:
     """Which sessions' audio is kept for review."""
     retention_days: float
     """How long a session is kept after its end; a legal hold keeps it longer."""
+    content: bytes = field(repr=False)
+    """The file, whose digest is in `version`: what evidence shows."""
 
     def __post_init__(self) -> None:
         missing = [level.name.lower() for level in RAISED_LEVELS if level not in self.alerts]
         if missing:
             raise PolicyError(self.name, f"alerts.{missing[0]} is missing")
         if not self.retention_days > 0:
-            raise PolicyError(
-                self.name, f"keep.retention_days = {self.retention_days}; more than 0"
-            )
+            problem = f"keep.retention_days = {self.retention_days}; it must be more than 0"
+            raise PolicyError(self.name, problem)
         for lower, upper in pairwise(RAISED_LEVELS):
             if self.alerts[lower].raise_threshold > self.alerts[upper].raise_threshold:
                 problem = (
@@ -129,15 +130,16 @@ class Policy:
         except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise PolicyError(source, f"not a TOML file: {error}") from error
         try:
-            return _read_policy(_Table(source, "", table), hashlib.sha256(content).hexdigest())
+            return _read_policy(_Table(source, "", table), content)
         except PolicyError as error:
             raise PolicyError(source, error.problem) from None
 
 
-def _read_policy(table: _Table, digest: str) -> Policy:
+def _read_policy(table: _Table, content: bytes) -> Policy:
     if table.number("schema") != SCHEMA:
         raise PolicyError(table.source, f"schema must be {SCHEMA}")
     name = table.text("name")
+    digest = hashlib.sha256(content).hexdigest()
     table.text("description")
     session, handoff = table.table("session"), table.table("handoff")
     flag, alerts = table.table("flag"), table.table("alerts")
@@ -154,6 +156,7 @@ def _read_policy(table: _Table, digest: str) -> Policy:
         allow_mixed_channel=session.boolean("allow_mixed_channel"),
         keep_audio=keep.audio("audio"),
         retention_days=keep.number("retention_days"),
+        content=content,
     )
     for part in (table, session, handoff, flag, alerts, keep):
         part.refuse_unknown()
@@ -161,7 +164,7 @@ def _read_policy(table: _Table, digest: str) -> Policy:
 
 
 def _read_alert(table: _Table) -> AlertPolicy:
-    values = {field.name: table.number(field.name) for field in fields(AlertPolicy)}
+    values = {item.name: table.number(item.name) for item in fields(AlertPolicy)}
     table.refuse_unknown()
     try:
         return AlertPolicy(**values)

@@ -22,6 +22,7 @@ from voiceguard.server.policies import PolicyShelf
 from voiceguard.server.registry import SessionRegistry
 from voiceguard.server.status import CallRefusedError, draining, internal_error
 from voiceguard.server.terms import SessionKey, SessionLimits, SessionTerms, Wishes
+from voiceguard.server.witness import Witnesses
 from voiceguard.v1 import monitor_pb2 as pb
 from voiceguard.wire import audio_format_from_proto, check_text, consent_from_proto
 
@@ -55,6 +56,7 @@ class FrontDesk:
         shelf: policies to choose from.
         registry: the live sessions.
         scoring: answers score requests.
+        witnesses: keep sessions, and tell those who watch.
         limits: times and sizes of sessions.
         metrics: counts what happens.
         log: says what happens.
@@ -68,6 +70,7 @@ class FrontDesk:
         shelf: PolicyShelf,
         registry: SessionRegistry,
         scoring: Scoring,
+        witnesses: Witnesses,
         limits: SessionLimits,
         metrics: ServerMetrics,
         log: FilteringBoundLogger,
@@ -80,6 +83,7 @@ class FrontDesk:
         self.is_draining = False
         self._ear = ear
         self._scoring = scoring
+        self._witnesses = witnesses
         self._limits = limits
         self._log = log
         self._ended_audio_s = 0.0
@@ -130,6 +134,7 @@ class FrontDesk:
         """
         self.registry.remove(session)
         session.finish(self.clock())
+        session.close_record(ended)
         self._ended_audio_s += session.audio_s
         self.metrics.count_session(ended)
         self._log.info(
@@ -173,6 +178,7 @@ class FrontDesk:
             core,
             limits=self._limits,
             scoring=self._scoring,
+            witness=self._witnesses.begin(key, terms, policy, config.call),
             metrics=self.metrics,
             log=self._log.bind(session=key.session_id),
             now_s=self.clock(),

@@ -19,7 +19,13 @@ from structlog.typing import FilteringBoundLogger
 from voiceguard.core.errors import ConfigurationError
 from voiceguard.server.metrics import ServerMetrics
 from voiceguard.server.settings import ServerSettings
-from voiceguard.server.status import Refusal, permission_denied, unauthenticated
+from voiceguard.server.signin import Reviewer, ReviewGate
+from voiceguard.server.status import (
+    CallRefusedError,
+    Refusal,
+    permission_denied,
+    unauthenticated,
+)
 from voiceguard.server.tokens import TENANT_NAME, TokenFile, check_secret_file
 
 LOCAL_TENANT: Final = "local"
@@ -33,9 +39,14 @@ class Access(enum.Enum):
     """Everybody with the credentials that the server asks for."""
     PROBES = "probes"
     """The same, or everybody, if the operator says so."""
+    REVIEWERS = "reviewers"
+    """Reviewers, with credentials of their own; callers' credentials are worth nothing."""
+    SIGN_IN = "sign_in"
+    """Everybody who gets as far as the port, where there are reviewers at all."""
 
 
 MONITOR_SERVICE: Final = "voiceguard.v1.MonitorService"
+REVIEW_SERVICE: Final = "voiceguard.v1.ReviewService"
 HEALTH_SERVICE: Final = "grpc.health.v1.Health"
 REFLECTION_SERVICE: Final = "grpc.reflection.v1alpha.ServerReflection"
 
@@ -43,6 +54,19 @@ METHODS: Final[Mapping[str, Access]] = {
     f"/{MONITOR_SERVICE}/Monitor": Access.CALLERS,
     f"/{MONITOR_SERVICE}/MonitorTrunk": Access.CALLERS,
     f"/{MONITOR_SERVICE}/GetCapabilities": Access.CALLERS,
+    f"/{REVIEW_SERVICE}/SignIn": Access.SIGN_IN,
+    f"/{REVIEW_SERVICE}/ListSessions": Access.REVIEWERS,
+    f"/{REVIEW_SERVICE}/GetSession": Access.REVIEWERS,
+    f"/{REVIEW_SERVICE}/ListEvents": Access.REVIEWERS,
+    f"/{REVIEW_SERVICE}/WatchAlerts": Access.REVIEWERS,
+    f"/{REVIEW_SERVICE}/GetAudio": Access.REVIEWERS,
+    f"/{REVIEW_SERVICE}/GetWaveform": Access.REVIEWERS,
+    f"/{REVIEW_SERVICE}/RecordVerdict": Access.REVIEWERS,
+    f"/{REVIEW_SERVICE}/SetLegalHold": Access.REVIEWERS,
+    f"/{REVIEW_SERVICE}/EraseSession": Access.REVIEWERS,
+    f"/{REVIEW_SERVICE}/GetStatistics": Access.REVIEWERS,
+    f"/{REVIEW_SERVICE}/ListAccess": Access.REVIEWERS,
+    f"/{REVIEW_SERVICE}/ExportEvidence": Access.REVIEWERS,
     f"/{HEALTH_SERVICE}/Check": Access.PROBES,
     f"/{HEALTH_SERVICE}/List": Access.PROBES,
     f"/{HEALTH_SERVICE}/Watch": Access.PROBES,
@@ -51,6 +75,12 @@ METHODS: Final[Mapping[str, Access]] = {
 """Every method that may be called at all."""
 
 _TENANT: Final[ContextVar[str | None]] = ContextVar("tenant", default=None)
+_REVIEWER: Final[ContextVar[Reviewer | None]] = ContextVar("reviewer", default=None)
+
+NO_REVIEWERS: Final = (
+    "nobody can review on this server: make a reviewer with `voiceguard reviewers add`, set "
+    "reviewers_file to its file, and keep_sessions to true"
+)
 
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # subscripted in its stubs only
 
@@ -63,6 +93,7 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
     Args:
         tokens: who may come in; None: no token is asked for.
         health_is_open: whether health may be asked without a token.
+        reviewers: who may review; None: nobody.
         metrics: counts who was turned away.
         log: says so.
     """
@@ -72,11 +103,13 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
         tokens: TokenFile | None,
         *,
         health_is_open: bool,
+        reviewers: ReviewGate | None = None,
         metrics: ServerMetrics,
         log: FilteringBoundLogger,
     ) -> None:
         self._tokens = tokens
         self._health_is_open = health_is_open
+        self._reviewers = reviewers
         self._metrics = metrics
         self._log = log
 
@@ -99,9 +132,18 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
 
     def _check(self, method: str, details: grpc.HandlerCallDetails) -> Refusal | None:
         """Return why a caller is turned away, None when they are not."""
+        match METHODS.get(method):
+            case Access.REVIEWERS:
+                return self._check_reviewer(details)
+            case Access.SIGN_IN:
+                return unauthenticated(NO_REVIEWERS) if self._reviewers is None else None
+            case Access.PROBES if self._health_is_open:
+                return None
+            case Access.CALLERS | Access.PROBES | None:
+                return self._check_caller(details)
+
+    def _check_caller(self, details: grpc.HandlerCallDetails) -> Refusal | None:
         if self._tokens is None:
-            return None
-        if METHODS.get(method) is Access.PROBES and self._health_is_open:
             return None
         token = _bearer_token(details)
         if token is None:
@@ -111,6 +153,30 @@ class Doorkeeper(grpc.aio.ServerInterceptor):
             return unauthenticated("the bearer token is not known")
         _TENANT.set(tenant)
         return None
+
+    def _check_reviewer(self, details: grpc.HandlerCallDetails) -> Refusal | None:
+        if self._reviewers is None:
+            return unauthenticated(NO_REVIEWERS)
+        token = _bearer_token(details)
+        if token is None:
+            return unauthenticated("send metadata `authorization: Bearer <token>` of a reviewer")
+        reviewer = self._reviewers.find(token)
+        if reviewer is None:
+            return unauthenticated("the token is not a reviewer's, or has ended; sign in again")
+        _REVIEWER.set(reviewer)
+        return None
+
+
+def reviewer_of_call() -> Reviewer:
+    """Return who is asking, in a method for reviewers.
+
+    Raises:
+        CallRefusedError: nobody was let in; so a method without its rule stays closed.
+    """
+    reviewer = _REVIEWER.get()
+    if reviewer is None:
+        raise CallRefusedError(unauthenticated(NO_REVIEWERS))
+    return reviewer
 
 
 def _bearer_token(details: grpc.HandlerCallDetails) -> str | None:

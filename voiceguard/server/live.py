@@ -38,6 +38,7 @@ from voiceguard.server.metrics import ServerMetrics
 from voiceguard.server.outbox import Outbox
 from voiceguard.server.status import Refusal, idle
 from voiceguard.server.terms import SessionKey, SessionLimits, SessionTerms, Wishes
+from voiceguard.server.witness import SessionWitness
 from voiceguard.v1 import monitor_pb2 as pb
 from voiceguard.wire import HandoffAnswer, event_to_proto
 
@@ -76,6 +77,7 @@ class LiveSession:
         core: the session proper.
         limits: times and sizes.
         scoring: answers its score requests.
+        witness: told of all that happens.
         metrics: counts what happens.
         log: says what was decided, and what became of it.
         now_s: monotonic seconds at this moment.
@@ -90,6 +92,7 @@ class LiveSession:
         *,
         limits: SessionLimits,
         scoring: Scoring,
+        witness: SessionWitness,
         metrics: ServerMetrics,
         log: FilteringBoundLogger,
         now_s: float,
@@ -112,6 +115,7 @@ class LiveSession:
         self._core = core
         self._limits = limits
         self._scoring = scoring
+        self._witness = witness
         self._metrics = metrics
         self._log = log
         self._wishes = Wishes(pressure_updates=False, speech_events=False)
@@ -197,7 +201,9 @@ class LiveSession:
         """
         self._token_before = ""
         first = self._replay_sample if first_sample is None else first_sample
+        before = self._core.received_samples
         self._core.receive_audio(content, first)
+        self._witness.receive_audio(content, before, self._core.received_samples)
         if first is not None:
             self._follow(first + len(content) // self.terms.audio_format.frame_bytes)
         self._flow.receive_sign_of_life(now_s)
@@ -255,6 +261,10 @@ class LiveSession:
         self._metrics.count_unanswered_handoffs(self._handoffs.close())
         self._scoring.forget(self)
         self._tell_stream()
+
+    def close_record(self, ended: str) -> None:
+        """Say how the session ended; nothing of it is kept that comes later."""
+        self._witness.close(ended)
 
     # ---- what the scorer says ----
 
@@ -332,6 +342,7 @@ class LiveSession:
         events = self._core.take_events()
         if not events:
             return
+        self._witness.receive_events(events)
         waiting = len(self.outbox)
         for event in events:
             self._tell(event, now_s)
@@ -368,8 +379,10 @@ class LiveSession:
         match event:
             case AlertChanged():
                 self._alerts[event.channel] = response
+                self._witness.announce(response)
                 self._metrics.count_alert(event.level)
             case HandoffRequested():
+                self._witness.announce(response)
                 self._handoffs.receive_request(
                     event.handoff_id, response, event.ack_deadline_s, now_s
                 )
@@ -380,6 +393,7 @@ class LiveSession:
                 )
             case SessionFlagged():
                 self._flag = response
+                self._witness.announce(response)
                 self._log.info("session_flagged")
             case _:
                 pass

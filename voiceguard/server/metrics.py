@@ -9,6 +9,7 @@ import time
 from types import TracebackType
 from typing import Final, Self
 
+import grpc
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from voiceguard.core.errors import ConfigurationError
@@ -86,6 +87,12 @@ class ServerMetrics:
             ["result"],
             registry=registry,
         )
+        self._review_requests = Counter(
+            "voiceguard_review_requests",
+            "Requests of reviewers, by method and gRPC status.",
+            ["method", "code"],
+            registry=registry,
+        )
         self._cpu_then_s = time.process_time()
         self._name_series()
 
@@ -132,6 +139,10 @@ class ServerMetrics:
     def count_reload(self, *, succeeded: bool) -> None:
         """Count a reload of policies and tokens."""
         self._reloads.labels("ok" if succeeded else "failed").inc()
+
+    def count_review_request(self, method: str, code: grpc.StatusCode) -> None:
+        """Count a request of a reviewer that was answered; `method` is one of the interface's."""
+        self._review_requests.labels(method, code.name).inc()
 
     def observe_event_lag(self, seconds: float) -> None:
         """Record how long a window took from its audio to its events."""

@@ -194,6 +194,7 @@ class ServerSettings:
     )
     master_key: str = field(
         default="",
+        repr=False,
         metadata=_about("The same key itself, for environments that hand out secrets that way."),
     )
     evidence_key_file: Path | None = field(

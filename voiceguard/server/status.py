@@ -7,6 +7,7 @@ precondition failed (https://google.aip.dev/193).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -187,8 +188,102 @@ def unauthenticated(problem: str) -> Refusal:
 
 
 def permission_denied(problem: str) -> Refusal:
-    """Return the refusal of a method that nobody may call."""
+    """Return the refusal of what a caller may not do, whoever they are."""
     return Refusal(grpc.StatusCode.PERMISSION_DENIED, "PERMISSION_DENIED", problem)
+
+
+def sign_in_failed() -> Refusal:
+    """Return the one answer to every wrong sign-in; which part was wrong is not told."""
+    return Refusal(
+        grpc.StatusCode.UNAUTHENTICATED, "SIGN_IN_FAILED", "the name or the password is wrong"
+    )
+
+
+def too_many_tries(retry_after_s: float) -> Refusal:
+    """Return the refusal of one sign-in too many."""
+    return Refusal(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "TOO_MANY_TRIES",
+        f"too many sign-ins; try again in {math.ceil(retry_after_s)} s",
+        retry_after_s=retry_after_s,
+    )
+
+
+def unknown_session() -> Refusal:
+    """Return the one answer for a session that is not, or is another tenant's."""
+    return Refusal(
+        grpc.StatusCode.NOT_FOUND,
+        "SESSION_UNKNOWN",
+        "session_id: there is no such session, or none that you may see",
+        field="session_id",
+    )
+
+
+def unknown_handoff() -> Refusal:
+    """Return the refusal of a verdict on a handoff that the session did not have."""
+    return Refusal(
+        grpc.StatusCode.NOT_FOUND,
+        "HANDOFF_UNKNOWN",
+        "handoff_id: the session has no such handoff",
+        field="handoff_id",
+    )
+
+
+def session_state(reason: str, problem: str) -> Refusal:
+    """Return the refusal of what a session's state does not allow.
+
+    Args:
+        reason: NO_AUDIO, SESSION_LIVE, SESSION_HELD, SESSION_ERASED or TOO_MANY_VERDICTS.
+        problem: the same for people.
+    """
+    violation = error_details_pb2.PreconditionFailure.Violation(
+        type=reason, subject="session_id", description=problem
+    )
+    return Refusal(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        reason,
+        problem,
+        details=(error_details_pb2.PreconditionFailure(violations=[violation]),),
+    )
+
+
+def store_unavailable(retry_after_s: float) -> Refusal:
+    """Return the refusal of what needs the store while it is away."""
+    return Refusal(
+        grpc.StatusCode.UNAVAILABLE,
+        "STORE_UNAVAILABLE",
+        "the store cannot be reached; nothing is lost, try again later",
+        retry_after_s=retry_after_s,
+    )
+
+
+def store_damaged() -> Refusal:
+    """Return the refusal of what cannot be opened any more."""
+    return Refusal(
+        grpc.StatusCode.DATA_LOSS,
+        "STORE_DAMAGED",
+        "what is kept of the session was changed, or is sealed with another master key; "
+        "the server's log says which",
+    )
+
+
+def review_busy(retry_after_s: float) -> Refusal:
+    """Return the refusal of one request of a reviewer too many at once."""
+    return Refusal(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "REVIEW_BUSY",
+        "too many requests of reviewers at once; try again in a moment",
+        retry_after_s=retry_after_s,
+    )
+
+
+def stream_not_read() -> Refusal:
+    """Return the end of a stream to a reviewer whose client does not keep up."""
+    return Refusal(
+        grpc.StatusCode.ABORTED,
+        "CLIENT_NOT_READING",
+        "this stream was not read in time; ask again, and read on",
+    )
 
 
 def internal_error() -> Refusal:

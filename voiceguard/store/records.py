@@ -14,6 +14,9 @@ from typing import Any, Final
 
 from voiceguard.evidence.leaves import Leaf
 
+INTERRUPTED: Final = "interrupted"
+"""How a session ended that the server did not see the end of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
