@@ -13,14 +13,8 @@ from rich.table import Table
 
 from voiceguard.cli.exits import note
 from voiceguard.cli.terminal import printable, results_console
-from voiceguard.server.reviewers import (
-    Account,
-    Role,
-    add_password,
-    add_token,
-    kind_of,
-    list_accounts,
-)
+from voiceguard.server.accounts import Account, Role
+from voiceguard.server.reviewers import add_password, add_token, kind_of, list_accounts
 from voiceguard.server.reviewers import remove as remove_accounts
 
 LEAST_PASSWORD_CHARACTERS: Final = 10

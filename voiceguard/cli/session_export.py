@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
@@ -101,7 +102,6 @@ def export(
     request.page_size = MAX_PAGE
     request.with_total = True
     table = EVENT_TABLE if with_events else SESSION_TABLE
-    find: Callable[[ReviewClient, rpb.ListSessionsRequest, _Count], _Batches]
     find = _event_batches if with_events else _session_batches
     count = _Count()
     with (
@@ -128,9 +128,9 @@ def _format_of(target: Path) -> str:
 @contextmanager
 def _output(target: Path) -> Iterator[BinaryIO]:
     if target == STANDARD_OUTPUT:
-        stream = click.get_binary_stream("stdout")
-        yield stream
-        stream.flush()
+        sys.stdout.flush()
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
         return
     with whole_file(target) as file:
         yield file
