@@ -145,7 +145,7 @@ def _channels(session: rpb.Session) -> str:
     return ";".join(ROLES[role].name.lower() for role in session.audio.channels if role in ROLES)
 
 
-SESSION_TABLE: Final = Table[rpb.Session](
+SESSION_TABLE: Final[Table[rpb.Session]] = Table(
     (
         Column("session_id", Kind.TEXT, lambda session: session.session_id),
         Column("evidence_id", Kind.TEXT, _text(lambda session: session.evidence_id)),
@@ -295,7 +295,7 @@ def _handoff_reason(stored: StoredEvent) -> Value:
     return reason_word(body.reason) if isinstance(body, pb.HandoffRequested) else None
 
 
-EVENT_TABLE: Final = Table[StoredEvent](
+EVENT_TABLE: Final[Table[StoredEvent]] = Table(
     (
         Column("session_id", Kind.TEXT, lambda stored: stored.session.session_id),
         Column("evidence_id", Kind.TEXT, lambda stored: stored.session.evidence_id or None),
