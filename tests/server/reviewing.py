@@ -83,6 +83,7 @@ class Rig:
         channel: grpc.aio.Channel,
         tokens: dict[str, str],
         logged: io.StringIO,
+        target: str,
     ) -> None:
         self.service = service
         self.archive = archive
@@ -91,6 +92,7 @@ class Rig:
         self.channel = channel
         self.tokens = tokens
         self.logged = logged
+        self.target = target
 
     def asking(self, token: str | None) -> Asking:
         return Asking(self.channel, token)
@@ -203,8 +205,9 @@ async def reviewing(folder: Path, **changes) -> AsyncIterator[Rig]:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield Rig(service, archive, hub, metrics, channel, tokens, logged)
+        target = f"127.0.0.1:{port}"
+        async with grpc.aio.insecure_channel(target) as channel:
+            yield Rig(service, archive, hub, metrics, channel, tokens, logged, target)
     finally:
         service.close()
         await server.stop(0)

@@ -326,6 +326,17 @@ async def test_only_so_much_work_waits():
         threads.close()
 
 
+async def test_closed_threads_take_no_work():
+    threads, done = StoreThreads(), []
+    threads.close()
+    for _ in range(MAX_WORK + 1):
+        with pytest.raises(CallRefusedError) as caught:
+            await threads.run(done.append, 1)
+        assert caught.value.refusal.reason == "DRAINING"
+    threads.run_later(lambda: done.append(2))
+    assert done == [2]
+
+
 async def test_work_that_takes_too_long_is_given_up(monkeypatch):
     monkeypatch.setattr("voiceguard.server.storethreads.WORK_S", 0.01)
     threads, gate = StoreThreads(), threading.Event()

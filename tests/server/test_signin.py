@@ -212,6 +212,11 @@ async def test_only_so_many_wait(desk):
     await desk.sign_in("ada", "right password", "unix")
 
 
+async def test_a_closed_desk_checks_nothing(desk):
+    desk.close()
+    assert (await refusal(desk, "ada", "right password")).reason == "DRAINING"
+
+
 def test_memory_is_bounded(clock):
     tries = Tries(5, clock.seconds)
     for number in range(MAX_COUNTED + 100):

@@ -126,9 +126,13 @@ class ReviewService:
         """
         self.gate.accounts.reload()
 
+    def drain(self) -> None:
+        """End all watches: the server is about to go away. Everything else goes on."""
+        self._hub.close()
+
     def close(self) -> None:
         """End what goes on for reviewers: the server goes away. Idempotent."""
-        self._hub.close()
+        self.drain()
         self._desk.close()
         self._threads.close()
 
@@ -303,7 +307,7 @@ def review_service(
     """Return the service for reviewers; None: there is no file of reviewers.
 
     The server gives its `gate` to the `Doorkeeper` and its `handlers()` to grpc, and calls
-    `reload` on SIGHUP and `close` when it drains.
+    `reload` on SIGHUP, `drain` when it drains, and `close` once grpc has stopped.
 
     Args:
         settings: of the server.

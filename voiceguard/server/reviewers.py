@@ -27,6 +27,17 @@ from voiceguard.server.accounts import (
     read_accounts,
 )
 
+__all__ = [
+    "Account",
+    "ReviewersFile",
+    "Role",
+    "add_password",
+    "add_token",
+    "kind_of",
+    "list_accounts",
+    "remove",
+]
+
 
 class ReviewersFile:
     """The reviewers that a server lets in.

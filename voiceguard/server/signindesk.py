@@ -11,7 +11,7 @@ from typing import Final
 
 from voiceguard.server.accounts import MAX_PASSWORD_CHARACTERS, REVIEWER_NAME
 from voiceguard.server.signin import Reviewer, ReviewGate
-from voiceguard.server.status import CallRefusedError, sign_in_failed, too_many_tries
+from voiceguard.server.status import CallRefusedError, draining, sign_in_failed, too_many_tries
 
 WINDOW_S: Final = 300.0
 """Time in which wrong tries are counted."""
@@ -96,6 +96,7 @@ class SignInDesk:
         self._names = Tries(MAX_TRIES_OF_NAME, clock)
         self._peers = Tries(MAX_TRIES_OF_PEER, clock)
         self._waiting = 0
+        self._is_closed = False
         # A thread of its own: a check takes 32 MiB and a tenth of a second of a core, and must
         # hold up neither calls nor the other requests of reviewers.
         self._thread = ThreadPoolExecutor(1, "voiceguard-passwords")
@@ -113,6 +114,8 @@ class SignInDesk:
                 name exists makes no difference to what is said, nor to when.
         """
         name = name if REVIEWER_NAME.fullmatch(name) else ""
+        if self._is_closed:
+            raise CallRefusedError(draining(BUSY_RETRY_S))
         self._check_tries(name, peer)
         self._names.add(name)
         self._peers.add(peer)
@@ -134,6 +137,7 @@ class SignInDesk:
 
     def close(self) -> None:
         """Check no more passwords."""
+        self._is_closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _check_tries(self, name: str, peer: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import grpc
+
 from voiceguard.server.status import (
     Refusal,
     session_state,
@@ -40,6 +42,16 @@ def live(problem: str) -> Refusal:
 def held() -> Refusal:
     """Return the refusal to erase a session under legal hold."""
     return session_state("SESSION_HELD", "the session is under legal hold; release it first")
+
+
+def audio_pending(retry_after_s: float) -> Refusal:
+    """Return the refusal of evidence that lacks its audio as yet."""
+    return Refusal(
+        grpc.StatusCode.UNAVAILABLE,
+        "AUDIO_PENDING",
+        "the session's audio is still being stored; try again in a moment",
+        retry_after_s=retry_after_s,
+    )
 
 
 def too_many_verdicts(most: int) -> Refusal:

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import BoundedSemaphore
 from typing import Final, ParamSpec, TypeVar
 
-from voiceguard.server.status import CallRefusedError, review_busy, store_unavailable
+from voiceguard.server.status import CallRefusedError, draining, review_busy, store_unavailable
 
 THREADS: Final = 4
 
@@ -36,12 +36,16 @@ class StoreThreads:
         """Run something that may block; return what it returns, raise what it raises.
 
         Raises:
-            CallRefusedError: too much waits already, or it took too long; it goes on
-                to its end then, and holds its place until it is there.
+            CallRefusedError: the pool is closed, too much waits already, or it took too long; it
+                goes on to its end then, and holds its place until it is there.
         """
         if not self._places.acquire(blocking=False):
             raise CallRefusedError(review_busy(BUSY_RETRY_S))
-        future = self._pool.submit(work, *args, **kwargs)
+        try:
+            future = self._pool.submit(work, *args, **kwargs)
+        except RuntimeError as error:  # closed
+            self._places.release()
+            raise CallRefusedError(draining(BUSY_RETRY_S)) from error
         future.add_done_callback(lambda _: self._places.release())
         return await settled(future, WORK_S)
 

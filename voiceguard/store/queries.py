@@ -152,6 +152,27 @@ class SessionFinder:
         with self._database.reading() as connection:
             return [StoredRecord(*row) for row in connection.execute(statement)]
 
+    def records_of(
+        self, uids: Sequence[str], kinds: Collection[str]
+    ) -> dict[str, list[StoredRecord]]:
+        """Return the records of some kinds of many sessions, in their order, by evidence id.
+
+        Args:
+            uids: of the sessions; those without such records are left out.
+            kinds: values of `LeafKind`.
+        """
+        names = [RECORDS.c[name] for name in StoredRecord.__slots__]
+        statement = (
+            select(RECORDS.c.uid, *names)
+            .where(RECORDS.c.uid.in_(uids), RECORDS.c.kind.in_(kinds))
+            .order_by(RECORDS.c.uid, RECORDS.c.n)
+        )
+        found: defaultdict[str, list[StoredRecord]] = defaultdict(list)
+        with self._database.reading() as connection:
+            for uid, *values in connection.execute(statement):
+                found[uid].append(StoredRecord(*values))
+        return dict(found)
+
     def statistics(
         self,
         tenant: str,
