@@ -75,7 +75,7 @@ def three(served):
 def test_a_list_for_people(voiceguard, three) -> None:
     ended = voiceguard("sessions", "list")
     assert (ended.code, ended.err) == (0, "")
-    _, heading, _, first, live, erased, *_ = ended.out.splitlines()
+    heading, _, first, live, erased, *_ = ended.out.splitlines()
     assert heading.split()[:4] == ["started", "session", "campaign", "agent"]
     assert "call-1" in first
     assert "1:15" in first

@@ -136,8 +136,7 @@ class MemoryReview(review_pb2_grpc.ReviewServiceServicer):
         rows = [
             kept
             for kept in self.kept.values()
-            if _in_time(kept, request)
-            and request.campaign in {"", kept.session.call.campaign}
+            if _in_time(kept, request) and request.campaign in {"", kept.session.call.campaign}
         ]
         for kept in rows:
             local = timedelta(minutes=request.utc_offset_minutes)

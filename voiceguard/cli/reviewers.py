@@ -119,7 +119,7 @@ def list_reviewers(*, path: Path, as_json: bool) -> None:
     if not accounts:
         note(f"{printable(path)} names no reviewers; `voiceguard reviewers add` does")
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, header_style="bold")
     for heading in _plain(accounts[0]):
         table.add_column(heading)
     for account in accounts:

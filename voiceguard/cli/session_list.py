@@ -91,7 +91,7 @@ async def _print_lines(client: ReviewClient, request: rpb.ListSessionsRequest, l
 
 def session_table(sessions: list[rpb.Session]) -> Table:
     """Return sessions as a table for a terminal."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("started", no_wrap=True)
     table.add_column("session", style="bold", overflow="fold")
     table.add_column("campaign", overflow="fold")

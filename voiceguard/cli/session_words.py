@@ -61,7 +61,7 @@ def sparkline(points: Iterable[PressurePoint], duration_s: float, width: int) ->
     """
     highest: list[PressurePoint | None] = [None] * width
     for point in points:
-        share = point.at_s / duration_s if duration_s > 0 else 0.0
+        share = min(point.at_s / duration_s, 1.0) if duration_s > 0 else 0.0
         place = min(max(int(share * width), 0), width - 1)
         held = highest[place]
         if held is None or point.index > held.index:
