@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import queue
 import threading
 from contextlib import contextmanager
 
@@ -128,21 +129,19 @@ def test_the_page_gets_what_the_options_say(voiceguard, monkeypatch) -> None:
 @contextmanager
 def real_service(folder):
     """Run the real service over a real archive in a thread; give its address and tokens."""
-    started, given = threading.Event(), []
+    given: queue.Queue = queue.Queue()
 
     async def serve() -> None:
         async with reviewing(folder) as rig:
             await rig.keep("call-1", audio=bytes(32_000))
             await rig.keep("call-2", campaign="=cmd|' /C calc'!A0")
             ended = asyncio.Event()
-            given.append((rig.address, rig.tokens, asyncio.get_running_loop(), ended))
-            started.set()
+            given.put((rig.target, rig.tokens, asyncio.get_running_loop(), ended))
             await ended.wait()
 
     thread = threading.Thread(target=asyncio.run, args=[serve()])
     thread.start()
-    assert started.wait(30)
-    address, tokens, loop, ended = given[0]
+    address, tokens, loop, ended = given.get(timeout=30)
     try:
         yield address, tokens
     finally:
