@@ -112,9 +112,7 @@ def test_a_page_that_others_reach_wants_tls(voiceguard) -> None:
 def test_the_page_gets_what_the_options_say(voiceguard, monkeypatch) -> None:
     pytest.importorskip("uvicorn")
     seen = []
-    monkeypatch.setattr(
-        "voiceguard.cli.review.run", lambda settings, on_ready: seen.append(settings)
-    )
+    monkeypatch.setattr("voiceguard.cli.review.run", lambda settings, **_: seen.append(settings))
     options = "--listen 127.0.0.1:0 --server vg.example:1 --server-name vg --allow-host me"
     assert voiceguard("review", *options.split()).code == 0
     (settings,) = seen

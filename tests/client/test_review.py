@@ -1,5 +1,6 @@
 """`ReviewClient` against a server that answers from lists."""
 
+import inspect
 from contextlib import aclosing
 
 import grpc
@@ -23,6 +24,17 @@ from voiceguard.v1 import monitor_pb2 as pb
 from voiceguard.v1 import review_pb2 as rpb
 
 REQUEST = rpb.ListSessionsRequest(page_size=10, campaign="spring", with_total=True)
+
+
+async def note_sizes(pages, seen):
+    async for page in pages:
+        seen.append(len(page.sessions))
+
+
+async def read_all(answer):
+    if inspect.isawaitable(answer):
+        return [await answer]
+    return [item async for item in answer]
 
 
 @pytest.fixture
@@ -62,8 +74,7 @@ async def test_the_next_page_fails_after_the_one_before_was_given(many):
     seen = []
     async with serving_review(many) as address, ReviewClient(address, token=TOKEN) as client:
         with pytest.raises(ServerUnreachableError, match="Socket closed"):
-            async for page in client.session_pages(REQUEST):
-                seen.append(len(page.sessions))
+            await note_sizes(client.session_pages(REQUEST), seen)
     assert seen == [10]
 
 
@@ -125,12 +136,7 @@ async def test_what_is_not_there_is_refused_by_every_method(method):
     servicer = ListedReview([])
     async with serving_review(servicer) as address, ReviewClient(address, token=TOKEN) as client:
         with pytest.raises(CallRefusedError) as refused:
-            answer = getattr(client, method)("call-9")
-            if method == "get_session":
-                await answer
-            else:
-                async for _ in answer:
-                    pytest.fail("there is nothing")
+            await read_all(getattr(client, method)("call-9"))
     expected = "FAILED_PRECONDITION" if method == "events" else "NOT_FOUND"
     assert refused.value.status is grpc.StatusCode[expected]
 
