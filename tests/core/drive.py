@@ -25,7 +25,7 @@ from voiceguard.core.events import (
     ScoreRequest,
     ScoreResult,
 )
-from voiceguard.core.policy import AlertPolicy, Policy
+from voiceguard.core.policy import AlertPolicy, AudioKeeping, Policy
 from voiceguard.core.pressure import EvidenceWeights, KindWeights
 from voiceguard.core.session import CallSession
 from voiceguard.engine.resample import StreamResampler
@@ -72,6 +72,9 @@ POLICY = Policy(
     ack_deadline_s=5.0,
     require_consent=False,
     allow_mixed_channel=False,
+    keep_audio=AudioKeeping.FLAGGED,
+    retention_days=180,
+    content=b"",
 )
 
 CUSTOMER = AudioFormat(Encoding.LINEAR16, RATE_HZ, (Role.CUSTOMER,))

@@ -12,6 +12,9 @@ from voiceguard.cli.lazy import Entry, LazyGroup
 _LOG_MODULE: Final = "voiceguard.cli.evidence_log"
 
 COMMANDS: Final[Mapping[str, Entry]] = {
+    "export": Entry(
+        "voiceguard.cli.evidence_export", "export", "Save a session's evidence bundle."
+    ),
     "key": Entry(_LOG_MODULE, "key", "Print the log's public key."),
     "checkpoint": Entry(_LOG_MODULE, "checkpoint", "Print the log's newest signed checkpoint."),
     "audit": Entry(_LOG_MODULE, "audit", "Check the whole log."),

@@ -21,10 +21,15 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "analyze": Entry("voiceguard.cli.analyze", "analyze", "Analyse recordings of calls."),
     "score": Entry("voiceguard.cli.score", "score", "Score many clips into one CSV file."),
     "model": Entry("voiceguard.cli.model", "model", "Say what the model is."),
+    "sessions": Entry(
+        "voiceguard.cli.sessions", "sessions", "Find, hear, judge and export stored sessions."
+    ),
+    "review": Entry("voiceguard.cli.review", "review", "Show the reviewers' page.", extra="review"),
+    "reviewers": Entry("voiceguard.cli.reviewers", "reviewers", "Say who may review."),
     "evidence": Entry(
         "voiceguard.cli.evidence", "evidence", "Check the evidence log and what is made from it."
     ),
-    "store": Entry("voiceguard.cli.store", "store", "Look after a server's data."),
+    "store": Entry("voiceguard.cli.store", "store", "Look after what is kept."),
     "train": Entry(
         "voiceguard.training.command", "train", "Train the stress model.", extra="training"
     ),

@@ -6,12 +6,12 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import click
 
+from voiceguard.cli.connection import Connection, call_options
 from voiceguard.cli.exits import ExitCode, ServerFailure, note, report
 from voiceguard.cli.live import CallDisplay, LiveDisplay, PlainDisplay, SilentDisplay, can_redraw
 from voiceguard.cli.options import consent_option, load_policy, roles_option
@@ -22,7 +22,6 @@ from voiceguard.client import (
     ClientUsageError,
     MonitorClient,
     MonitorError,
-    TlsOptions,
     response_of,
     session_config,
 )
@@ -43,14 +42,6 @@ ANSWERS: Final = {
 
 @click.command()
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.option(
-    "--server",
-    "address",
-    metavar="HOST:PORT",
-    default="127.0.0.1:50051",
-    show_default=True,
-    help="Where the server is.",
-)
 @roles_option
 @click.option(
     "--speed",
@@ -69,43 +60,18 @@ ANSWERS: Final = {
     help="What to answer when the server requests a handoff.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one line of JSON for each event.")
-@click.option(
-    "--token-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File with the bearer token, where the server asks for one.",
-)
-@click.option(
-    "--ca",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="PEM file of the authority that signed the server's certificate. Turns TLS on.",
-)
-@click.option(
-    "--cert",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="PEM file of this client's certificate, where the server asks for one.",
-)
-@click.option(
-    "--key",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="PEM file of that certificate's key.",
-)
-@click.option("--server-name", help="Name in the server's certificate, if it is not the host.")
+@call_options
 @consent_option
 def stream(  # noqa: PLR0913 - one for each option
     *,
     file: Path,
-    address: str,
     roles: tuple[Role, ...] | None,
     speed: float,
     policy: str,
     session_id: str | None,
     answer: str,
     as_json: bool,
-    token_file: Path | None,
-    ca: Path | None,
-    cert: Path | None,
-    key: Path | None,
-    server_name: str | None,
+    connection: Connection,
     consent: Consent,
 ) -> int:
     """Play a recording to a server as the audio of a call, and show what it says.
@@ -118,7 +84,6 @@ def stream(  # noqa: PLR0913 - one for each option
       voiceguard stream call.wav --roles customer,agent --speed 0 --json
       voiceguard stream call.wav --server vg.example:50051 --ca ca.pem --token-file token
     """  # noqa: D301 - click takes the backspace for "keep these lines"
-    connection = _Connection(address, _tls(ca, cert, key, server_name), _token(token_file))
     with RecordingReader(file) as reader:
         shape = reader.shape
         if shape.is_resampled:
@@ -140,10 +105,10 @@ def stream(  # noqa: PLR0913 - one for each option
             if as_json:
                 print_event_line(file, response)
 
-        title = f"{printable(file)} to {address}"
+        title = f"{printable(file)} to {connection.address}"
         with _display(as_json, title, all_roles, shape.duration_s) as display:
             failure = asyncio.run(
-                connection.play(config, reader, speed, ANSWERS[answer], display, tell)
+                _play(connection, config, reader, speed, ANSWERS[answer], display, tell)
             )
     if not as_json:
         print_summary(printable(file), builder.build())
@@ -153,50 +118,42 @@ def stream(  # noqa: PLR0913 - one for each option
     return ExitCode.OK
 
 
-@dataclass(frozen=True, slots=True)
-class _Connection:
-    """How a server is reached."""
+async def _play(
+    connection: Connection,
+    config: pb.SessionConfig,
+    reader: RecordingReader,
+    speed: float,
+    answer: HandoffOutcome | None,
+    display: CallDisplay,
+    tell: Callable[[CallEvent], None],
+) -> AudioFileError | None:
+    """Play a recording; return what is wrong with the file, if anything is.
 
-    address: str
-    tls: TlsOptions | None
-    token: str | None
-
-    async def play(
-        self,
-        config: pb.SessionConfig,
-        reader: RecordingReader,
-        speed: float,
-        answer: HandoffOutcome | None,
-        display: CallDisplay,
-        tell: Callable[[CallEvent], None],
-    ) -> AudioFileError | None:
-        """Play a recording; return what is wrong with the file, if anything is.
-
-        Raises:
-            ServerFailure: the server refused the call, or lost it.
-            click.UsageError: the options make no sense together.
-        """
-        try:
-            async with (
-                MonitorClient(self.address, tls=self.tls, token=self.token) as client,
-                client.call(config) as call,
-            ):
-                playing = Playing(
-                    call=call,
-                    reader=reader,
-                    speed=speed,
-                    answer=answer,
-                    display=display,
-                    tell=tell,
-                )
-                await playing.play()
-        except AudioFileError as error:
-            return error
-        except ClientUsageError as error:
-            raise click.UsageError(str(error)) from None
-        except MonitorError as error:
-            raise ServerFailure(str(error)) from None
-        return None
+    Raises:
+        ServerFailure: the server refused the call, or lost it.
+        click.UsageError: the options make no sense together.
+    """
+    try:
+        async with (
+            MonitorClient(connection.address, tls=connection.tls, token=connection.token) as client,
+            client.call(config) as call,
+        ):
+            playing = Playing(
+                call=call,
+                reader=reader,
+                speed=speed,
+                answer=answer,
+                display=display,
+                tell=tell,
+            )
+            await playing.play()
+    except AudioFileError as error:
+        return error
+    except ClientUsageError as error:
+        raise click.UsageError(str(error)) from None
+    except MonitorError as error:
+        raise ServerFailure(str(error)) from None
+    return None
 
 
 def _display(
@@ -210,28 +167,3 @@ def _display(
     if can_redraw():
         return LiveDisplay(title, roles, duration_s, None)
     return nullcontext(PlainDisplay())
-
-
-def _tls(
-    ca: Path | None, cert: Path | None, key: Path | None, server_name: str | None
-) -> TlsOptions | None:
-    if (ca, cert, key, server_name) == (None, None, None, None):
-        return None
-    try:
-        return TlsOptions.from_files(ca, cert, key, server_name=server_name)
-    except ClientUsageError as error:
-        raise click.UsageError(str(error)) from None
-
-
-def _token(path: Path | None) -> str | None:
-    if path is None:
-        return None
-    try:
-        token = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"--token-file {path} cannot be read: {getattr(error, 'strerror', error)}"
-        raise click.UsageError(message) from None
-    if not token:
-        message = f"--token-file {path} is empty"
-        raise click.UsageError(message)
-    return token

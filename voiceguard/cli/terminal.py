@@ -13,6 +13,7 @@ from typing import Final
 
 import click
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -20,6 +21,9 @@ from voiceguard.v1 import monitor_pb2 as pb
 
 SHOWN_AFTER_S: Final = 2.0
 """Work that is done sooner needs no progress bar."""
+
+UNSEEN_WIDTH: Final = 240
+"""Columns of a table that goes to a file or a program, where nothing needs to be cut."""
 
 
 class WorkProgress:
@@ -80,10 +84,27 @@ def progress(unit: str) -> Iterator[WorkProgress]:
 
 def printable(path: Path) -> str:
     """Return a path that any terminal can print, whatever bytes are in its name."""
-    text = os.fsencode(path).decode("utf-8", "replace")
+    return printable_text(os.fsencode(path).decode("utf-8", "replace"))
+
+
+def printable_text(text: str) -> str:
+    """Return a text of somebody else's that does nothing to a terminal but to be shown."""
     return "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
     )
+
+
+def results_console() -> Console:
+    """Return where results go: as wide as the terminal is, and as they are where there is none."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = UNSEEN_WIDTH
+    return console
+
+
+def print_message(message: Message) -> None:
+    """Print a message as one line of protobuf's JSON."""
+    click.echo(json.dumps(MessageToDict(message), ensure_ascii=False))
 
 
 def print_event_line(file: Path | None, response: pb.MonitorResponse) -> None:

@@ -18,9 +18,11 @@ from voiceguard.client.errors import (
     CallRefusedError,
     ClientUsageError,
     MonitorError,
+    ServerUnreachableError,
 )
 from voiceguard.client.events import CallEvent, event_of, response_of
 from voiceguard.client.retry import RetryPolicy
+from voiceguard.client.review import RecordedEvent, ReviewClient
 from voiceguard.client.security import TlsOptions
 from voiceguard.client.statistics import CallStatistics
 from voiceguard.client.trunk import TrunkClient
@@ -34,7 +36,10 @@ __all__ = [
     "MonitorClient",
     "MonitorError",
     "MonitoredCall",
+    "RecordedEvent",
     "RetryPolicy",
+    "ReviewClient",
+    "ServerUnreachableError",
     "TlsOptions",
     "TrunkClient",
     "event_of",

@@ -6,7 +6,13 @@ import grpc
 
 from voiceguard.core.errors import VoiceguardError
 
-__all__ = ["CallLostError", "CallRefusedError", "ClientUsageError", "MonitorError"]
+__all__ = [
+    "CallLostError",
+    "CallRefusedError",
+    "ClientUsageError",
+    "MonitorError",
+    "ServerUnreachableError",
+]
 
 
 class ClientUsageError(VoiceguardError):
@@ -72,3 +78,14 @@ class CallLostError(MonitorError):
         message = f"the monitored call was lost: {reason}{last}"
         super().__init__(message, status=status, reason=reason)
         self.tries = tries
+
+
+class ServerUnreachableError(MonitorError):
+    """A question had no answer, or no whole one: nobody listens there, or the connection broke.
+
+    Where the question was to change something, it may have been changed: look before asking again.
+    """
+
+    def __init__(self, status: grpc.StatusCode, reason: str) -> None:
+        message = f"the server was not reached, or broke off: {status.name}: {reason}"
+        super().__init__(message, status=status, reason=reason)

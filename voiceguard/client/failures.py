@@ -11,7 +11,12 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
-from voiceguard.client.errors import CallLostError, CallRefusedError, MonitorError
+from voiceguard.client.errors import (
+    CallLostError,
+    CallRefusedError,
+    MonitorError,
+    ServerUnreachableError,
+)
 
 __all__ = ["CONNECTION_STATUSES", "Failure", "Remedy", "failure_from_rpc", "failure_from_status"]
 
@@ -73,6 +78,19 @@ class Failure:
         """Return it as what the program that uses this library sees, after `tries` tries."""
         if self.status in CONNECTION_STATUSES:
             return CallLostError(self.reason, status=self.status, tries=tries)
+        return self._to_refusal()
+
+    def to_question_error(self) -> MonitorError:
+        """Return it as what asking something outside of a call raises.
+
+        A status with a cause is the server's own word, whatever its number; one without is
+        gRPC's, or a proxy's.
+        """
+        if self.status in CONNECTION_STATUSES and not self.cause:
+            return ServerUnreachableError(self.status, self.reason)
+        return self._to_refusal()
+
+    def _to_refusal(self) -> CallRefusedError:
         return CallRefusedError(
             self.status, self.reason, field=self.field, retry_after_s=self.retry_after_s
         )
