@@ -70,6 +70,6 @@ async function request(path, options) {
   const problem = new ApiError(
     response.status, error.code ?? "other", error.message ?? "", error.field ?? "", error.retry_after_s,
   );
-  if (problem.code === "signed_out" && path !== "/api/sign-in" && path !== "/api/me") onSignedOut();
+  if (problem.code === "signed_out" && path !== "/api/sign-in") onSignedOut();
   throw problem;
 }

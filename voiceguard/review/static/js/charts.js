@@ -44,9 +44,9 @@ export function stackedBars(bars, { height = 240, label }) {
       const from = sum;
       sum += part.value;
       const high = y(from) - y(sum);
-      return part.value ? svg(`rect.bar.${part.tone}`, { x: left, width: wide, y: y(sum), height: Math.max(1, high), rx: Math.min(2, wide / 4) }) : null;
+      return part.value ? svg(`rect.column.${part.tone}`, { x: left, width: wide, y: y(sum), height: Math.max(1, high), rx: Math.min(2, wide / 4) }) : null;
     });
-    return svg("g.bar-group", {}, svg("rect.hit", { x, width: step, y: TOP, height: full, onpointerenter: () => tell(bar, x + step / 2), onpointerleave: () => { tip.hidden = true; } }), parts);
+    return svg("g.column-group", {}, svg("rect.hit", { x, width: step, y: TOP, height: full, onpointerenter: () => tell(bar, x + step / 2), onpointerleave: () => { tip.hidden = true; } }), parts);
   };
   const tell = (bar, x) => {
     tip.hidden = false;

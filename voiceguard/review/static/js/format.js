@@ -51,11 +51,14 @@ export function moment(at_ms) {
 }
 
 /** Return date and time to the second, with the zone. */
-export const fullMoment = (at_ms) =>
-  dates({
+export function fullMoment(at_ms) {
+  const at = new Date(at_ms);
+  const text = dates({
     year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit",
-    second: "2-digit", hourCycle: "h23", timeZoneName: "short",
-  }).format(new Date(at_ms));
+    second: "2-digit", hourCycle: "h23",
+  }).format(at);
+  return `${text} ${zone(at)}`;
+}
 
 /** Return a day of the calendar. */
 export const day = (date) => dates({ month: "short", day: "numeric" }).format(date);
@@ -63,9 +66,9 @@ export const day = (date) => dates({ month: "short", day: "numeric" }).format(da
 /** Return a day of the calendar with its name. */
 export const longDay = (date) => dates({ weekday: "short", month: "short", day: "numeric" }).format(date);
 
-/** Return the reviewer's zone as it is now: UTC+8. */
-export function zone() {
-  const parts = dates({ timeZoneName: "short" }).formatToParts(new Date());
+/** Return the reviewer's zone as it is at a time: GMT+8. */
+export function zone(at = new Date()) {
+  const parts = dates({ timeZoneName: "short" }).formatToParts(at);
   return parts.find((part) => part.type === "timeZoneName")?.value ?? "";
 }
 

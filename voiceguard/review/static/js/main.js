@@ -42,10 +42,8 @@ async function start() {
   try {
     me = await get("/api/me");
   } catch (error) {
-    if (error.code !== "signed_out") {
-      showFailure(page, error, () => location.reload());
-      return;
-    }
+    showFailure(page, error, () => location.reload());
+    return;
   }
   if (me) enter(me);
   else askWho();

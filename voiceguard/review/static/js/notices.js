@@ -15,8 +15,14 @@ export function toast(text, { tone = "plain", detail = "", actions = [] } = {}) 
   setTimeout(() => element.remove(), STAY_MS);
 }
 
+/** Leave a defect of the page's own where developers look. */
+function reportDefect(error) {
+  if (!error.text && error.name !== "AbortError") console.error(error);
+}
+
 /** Show what went wrong. */
 export function toastError(error) {
+  reportDefect(error);
   if (error.name === "AbortError" || error.code === "signed_out") return;
   toast(error.text ?? t("error.other"), { tone: "bad", detail: error.code === "invalid" || error.code === "conflict" ? error.message : "" });
 }
@@ -47,6 +53,7 @@ export function emptyState(title, text, ...actions) {
 
 /** Show an error in place of a page. */
 export function showFailure(root, error, retry) {
+  reportDefect(error);
   const gone = error.code === "not_found";
   fill(root, emptyState(t("error.title"), error.text ?? t("error.other"),
     gone ? h("a.button", { href: "#/queue" }, t("error.back"))

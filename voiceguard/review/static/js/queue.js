@@ -34,7 +34,6 @@ export function mountQueue(root, { settings }) {
     { keys: ["k", "ArrowUp"], label: "keys.up", run: () => move(-1) },
     { keys: ["Enter"], label: "keys.open", run: () => open(state.at) },
   ]);
-  load();
 
   async function load() {
     state.busy = true;
@@ -134,6 +133,7 @@ export function mountQueue(root, { settings }) {
     location.hash = `#/session/${encodeURIComponent(session.id)}`;
   }
 
+  load();
   return () => {
     abort.abort();
     watcher.disconnect();

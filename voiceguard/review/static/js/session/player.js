@@ -17,6 +17,8 @@ export class Player {
     this.media = new Audio();
     this.media.preload = "none";
     this.hooks = hooks;
+    this.isReady = false;
+    this.waiting_s = 0;
     const nonce = document.querySelector("meta[name=style-nonce]").content;
     this.surfer = WaveSurfer.create({
       container: lanes,
@@ -29,7 +31,11 @@ export class Player {
       splitChannels: outline.channels.map(() => ({ height: LANE_PX, ...this.colours() })),
       ...this.colours(),
     });
-    this.surfer.on("ready", () => this.follow());
+    this.surfer.on("ready", () => {
+      this.isReady = true;
+      this.follow();
+      this.seek(this.waiting_s);
+    });
     this.surfer.on("timeupdate", (at_s) => hooks.onTime(at_s));
     this.surfer.on("play", () => hooks.onState(true));
     this.surfer.on("pause", () => hooks.onState(false));
@@ -44,8 +50,8 @@ export class Player {
 
   /** Take the colours of the theme. */
   recolour() {
-    const { channels } = { channels: this.surfer.options.splitChannels.length };
-    this.surfer.setOptions({ ...this.colours(), splitChannels: Array.from({ length: channels }, () => ({ height: LANE_PX, ...this.colours() })) });
+    const splitChannels = this.surfer.options.splitChannels.map((lane) => ({ ...lane, ...this.colours() }));
+    this.surfer.setOptions({ ...this.colours(), splitChannels });
     this.follow();
   }
 
@@ -58,8 +64,9 @@ export class Player {
     this.surfer.setScroll((this.viewport.start / this.viewport.duration) * this.surfer.getWrapper().scrollWidth);
   }
 
+  /** Where one is; before the outline is drawn, where one will be. */
   get at_s() {
-    return this.media.currentTime;
+    return this.isReady ? this.media.currentTime : this.waiting_s;
   }
 
   get isPlaying() {
@@ -67,8 +74,10 @@ export class Player {
   }
 
   seek(at_s) {
-    this.surfer.setTime(Math.min(Math.max(0, at_s), this.viewport.duration));
-    this.hooks.onTime(this.media.currentTime);
+    const inside = Math.min(Math.max(0, at_s), this.viewport.duration);
+    if (this.isReady) this.surfer.setTime(inside);
+    else this.waiting_s = inside;
+    this.hooks.onTime(inside);
   }
 
   async toggle() {

@@ -77,7 +77,7 @@ export class Timeline {
     const canvas = h("canvas", { role: "img", "aria-label": t("session.allScores") });
     this.scoreLane = new Lane(canvas, SCORES_PX, this.viewport);
     const scores = h("div.lane-row.score-row", {}, h("div.gutter", {}, h("span", {}, t("session.scores")), h("i.top", {}, "1"), h("i.low", {}, "0")), h("div.lane", {}, canvas));
-    fill(this.curveRows, channels.length ? [...rows, this.names.length ? scores : null] : h("p.quiet.none", {}, t("session.noEvents")));
+    fill(this.curveRows, channels.length ? [...rows, this.names.length ? scores : null] : h("p.quiet.unscored", {}, t("session.noEvents")));
     fill(this.legend, this.names.map((name, number) => h(`button.legend-item.tone-${number % SCORE_COLOURS.length + 1}`, { type: "button", "aria-pressed": String(!this.hidden.has(name)), onclick: (event) => this.toggleScore(name, event.currentTarget) },
       h("span.swatch", { "aria-hidden": "true" }), tWord("score", name))));
   }
