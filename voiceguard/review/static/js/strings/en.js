@@ -167,7 +167,6 @@ export default {
   "session.noEvents": "Nothing was scored in this session.",
   "session.audioFailed": "The audio cannot be played just now.",
   "session.window": "Visible part of the call",
-  "session.wave": "Audio",
   "session.scores": "Scores",
   "session.pressure": "Pressure",
   "session.allScores": "Model's scores, 0 to 1",
@@ -180,7 +179,6 @@ export default {
   "moments.title": "Moments",
   "moments.none": "No alert, handoff or gap.",
 
-  "readout.index": "index",
   "readout.deviation": "{value} SD above own calm",
   "readout.confidence": "weight {value}",
   "readout.none": "nothing scored",

@@ -167,7 +167,6 @@ export default {
   "session.noEvents": "此会话没有评分。",
   "session.audioFailed": "暂时无法播放音频。",
   "session.window": "通话的可见部分",
-  "session.wave": "音频",
   "session.scores": "分项",
   "session.pressure": "压力",
   "session.allScores": "模型分项，0 至 1",
@@ -180,7 +179,6 @@ export default {
   "moments.title": "关键时刻",
   "moments.none": "没有警报、转人工或缺失。",
 
-  "readout.index": "指数",
   "readout.deviation": "高于自身平静时 {value} 个标准差",
   "readout.confidence": "权重 {value}",
   "readout.none": "未评分",
