@@ -1,5 +1,7 @@
 """A ReviewService in memory, for tests of the page alone."""
 
+# ruff: noqa: N802 - methods are named by the interface
+
 from __future__ import annotations
 
 import asyncio
@@ -57,6 +59,7 @@ class MemoryReview(review_pb2_grpc.ReviewServiceServicer):
         self.watchers: list[asyncio.Queue[rpb.WatchAlertsResponse]] = []
         self.expires_in_s = 3600.0
         self.revoked: set[str] = set()
+        self.breaks_off = False
         self.failing: grpc.StatusCode | None = None
 
     def add(self, kept: Kept) -> None:
@@ -215,6 +218,8 @@ class MemoryReview(review_pb2_grpc.ReviewServiceServicer):
         wav = content.getvalue()
         for first in range(0, len(wav), 64 * 1024):
             yield rpb.GetAudioResponse(wav=wav[first : first + 64 * 1024])
+            if self.breaks_off:
+                await context.abort(grpc.StatusCode.INTERNAL, f"{request.session_id} went away")
 
     # ---- judge and keep ----
 

@@ -19,6 +19,7 @@ from voiceguard.review.messages import (
     verdict_to_json,
     waveform_to_json,
 )
+from voiceguard.review.problems import ApiError
 from voiceguard.review.requests import list_request, read_fields, statistics_request
 from voiceguard.review.timelines import TimelineColumns
 from voiceguard.v1 import review_pb2 as rpb
@@ -54,8 +55,11 @@ async def sign_out(request: Request) -> Response:
 
 
 async def who(request: Request) -> Response:
-    """Say who is signed in."""
-    return JSONResponse(_who(identity_of(request)))
+    """Say who is signed in; null when nobody is, which is no error of a page that begins."""
+    try:
+        return JSONResponse(_who(identity_of(request)))
+    except ApiError:
+        return JSONResponse(None)
 
 
 async def list_sessions(request: Request) -> Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,7 +22,7 @@ from voiceguard.review.api import API_ROUTES
 from voiceguard.review.gateway import ReviewGateway, open_gateway
 from voiceguard.review.guard import Guard, content_security_policy
 from voiceguard.review.media import MEDIA_ROUTES
-from voiceguard.review.problems import ApiError, Problem, problem_response
+from voiceguard.review.problems import DEFECT, ApiError, Problem, problem_response
 from voiceguard.review.settings import ReviewPageSettings
 
 __all__ = ["create_app"]
@@ -66,7 +65,6 @@ def create_app(settings: ReviewPageSettings, gateway: ReviewGateway | None = Non
         exception_handlers={
             ApiError: answer_problem,
             HTTPException: answer_http_exception,
-            Exception: answer_defect,
         },
         lifespan=lifespan,
     )
@@ -87,8 +85,7 @@ async def front_page(request: Request) -> Response:
 
 async def answer_problem(_request: Request, error: Exception) -> Response:
     """Say what is wrong with a request."""
-    problem = error.problem if isinstance(error, ApiError) else _DEFECT
-    return problem_response(problem)
+    return problem_response(error.problem if isinstance(error, ApiError) else DEFECT)
 
 
 async def answer_http_exception(_request: Request, error: Exception) -> Response:
@@ -96,18 +93,3 @@ async def answer_http_exception(_request: Request, error: Exception) -> Response
     status = error.status_code if isinstance(error, HTTPException) else 500
     code = "not_found" if status == 404 else "invalid"
     return problem_response(Problem(status, code, "there is nothing here"))
-
-
-async def answer_defect(_request: Request, error: Exception) -> Response:
-    """Say that it is our fault; log where, without a message that may quote a call."""
-    frame = error.__traceback__
-    while frame is not None and frame.tb_next is not None:
-        frame = frame.tb_next
-    where = ""
-    if frame is not None:
-        where = f" at {Path(frame.tb_frame.f_code.co_filename).name}:{frame.tb_lineno}"
-    sys.stderr.write(f"voiceguard review: {type(error).__name__}{where}\n")
-    return problem_response(_DEFECT)
-
-
-_DEFECT: Final = Problem(500, "defect", "a defect of the reviewers' page")

@@ -8,13 +8,16 @@ in by a Content Security Policy (W3C CSP Level 3) that allows the page's own fil
 
 from __future__ import annotations
 
+import sys
+import traceback
 from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from voiceguard.review.problems import Problem, problem_response
+from voiceguard.review.problems import DEFECT, Problem, problem_response
 
 __all__ = ["CSRF_HEADER", "Guard", "content_security_policy"]
 
@@ -76,14 +79,25 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        started = False
+
         async def send_guarded(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 self._add_headers(MutableHeaders(scope=message), str(scope["path"]))
             await send(message)
 
         problem = self._problem(scope)
         app = self._app if problem is None else problem_response(problem)
-        await app(scope, receive, send_guarded)
+        try:
+            await app(scope, receive, send_guarded)
+        except ClientDisconnect:
+            return
+        except Exception as defect:  # noqa: BLE001 - at the edge: its message may quote a call
+            report_defect(defect)
+            if not started:  # else the browser sees the answer break off
+                await problem_response(DEFECT)(scope, receive, send_guarded)
 
     def _problem(self, scope: Scope) -> Problem | None:
         """Return why a request is refused before anything looks at it, None when it is not."""
@@ -119,6 +133,14 @@ class Guard:
         if self._scheme == "https":
             headers["Strict-Transport-Security"] = "max-age=31536000"
         headers["Cache-Control"] = "no-cache" if path.startswith("/static/") else "no-store"
+
+
+def report_defect(defect: BaseException) -> None:
+    """Say on standard error what went wrong and where, without a message that may quote a call."""
+    origin = defect.__cause__ or defect
+    frames = traceback.extract_tb(origin.__traceback__)[-3:]
+    where = ", ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in frames)
+    sys.stderr.write(f"voiceguard review: {type(origin).__name__} at {where}\n")
 
 
 def _host_name(host: str) -> str:

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 
 from voiceguard.core.errors import VoiceguardError
 
-__all__ = ["ApiError", "problem_of_rpc", "problem_response"]
+__all__ = ["DEFECT", "ApiError", "Problem", "problem_of_rpc", "problem_response"]
 
 DETAILS_KEY: Final = "grpc-status-details-bin"
 """Trailing metadata in which gRPC carries a `google.rpc.Status`."""
@@ -51,6 +51,10 @@ class Problem:
     message: str
     field: str = ""
     retry_after_s: float | None = None
+
+
+DEFECT: Final = Problem(500, "defect", "a defect of the reviewers' page")
+"""What a browser is told when we are at fault."""
 
 
 class ApiError(VoiceguardError):

@@ -1,0 +1,119 @@
+"""Audio that can be sought in, and evidence, as browsers fetch them."""
+
+from __future__ import annotations
+
+import struct
+
+import httpx
+import pytest
+
+from tests.review.browser import served_page
+from tests.review.conftest import OURS, sign_in
+from tests.review.servicer import serving
+from voiceguard.v1 import review_pb2 as rpb
+
+HEAD_BYTES = 44
+AUDIO = "/api/sessions/call-worst/audio"
+
+
+async def test_audio_is_a_whole_wav_file(page, service) -> None:
+    await sign_in(page)
+    response = await page.get(AUDIO)
+    samples = service.kept["call-worst"].samples.tobytes()
+    assert response.status_code == 200
+    assert response.headers["accept-ranges"] == "bytes"
+    assert response.headers["content-type"] == "audio/wav"
+    assert response.content[:4] == b"RIFF"
+    assert response.content[HEAD_BYTES:] == samples
+    assert int(response.headers["content-length"]) == HEAD_BYTES + len(samples)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "bytes=0-",
+        "bytes=0-0",
+        "bytes=0-43",
+        "bytes=40-50",
+        "bytes=44-",
+        "bytes=45-46",
+        "bytes=47-1000",
+        "bytes=32001-",
+        "bytes=100003-100010",
+        "bytes=-1",
+        "bytes=-5000",
+        "bytes=128000-999999999",
+    ],
+)
+async def test_every_range_is_the_file_s_own_bytes(page, header) -> None:
+    await sign_in(page)
+    whole = (await page.get(AUDIO)).content
+    response = await page.get(AUDIO, headers={"range": header})
+    first, _, last = header.removeprefix("bytes=").partition("-")
+    start = int(first) if first else len(whole) - int(last)
+    end = min(len(whole), int(last) + 1) if first and last else len(whole)
+    assert response.status_code == 206
+    assert response.content == whole[start:end]
+    assert response.headers["content-range"] == f"bytes {start}-{end - 1}/{len(whole)}"
+    assert int(response.headers["content-length"]) == end - start
+
+
+async def test_seeking_asks_for_no_more_than_the_rest(page, service) -> None:
+    await sign_in(page)
+    await page.get(AUDIO, headers={"range": f"bytes={HEAD_BYTES + 3 * 8000 * 4}-"})
+    asked = [one for one in service.requests if isinstance(one, rpb.GetAudioRequest)]
+    assert asked[-1].start_offset.ToNanoseconds() == 3_000_000_000
+
+
+async def test_ranges_that_make_no_sense(page) -> None:
+    await sign_in(page)
+    beyond = await page.get(AUDIO, headers={"range": "bytes=99999999-"})
+    assert beyond.status_code == 416
+    assert beyond.headers["content-range"] == f"bytes */{HEAD_BYTES + 4 * 8000 * 4}"
+    for header in ("bytes=9-3", "lines=1-2", "bytes=0-1,5-6", "bytes=-", "nonsense"):
+        assert (await page.get(AUDIO, headers={"range": header})).status_code == 200
+
+
+async def test_a_session_without_audio_says_so(page, service) -> None:
+    await sign_in(page)
+    service.kept["call-worst"].samples = None
+    assert (await page.get(AUDIO)).status_code == 409
+
+
+async def test_evidence_is_handed_on_byte_by_byte(page, service) -> None:
+    await sign_in(page)
+    response = await page.post("/api/sessions/call-worst/evidence", json={})
+    assert response.content == (b"PK" + b"\0" * 1000) * 3
+    assert response.headers["content-disposition"] == (
+        'attachment; filename="voiceguard-call-worst.zip"'
+    )
+    assert (await page.post("/api/sessions/none/evidence", json={})).status_code == 404
+
+
+def test_a_wav_head_with_other_chunks_is_understood() -> None:
+    from voiceguard.review.wav import parse_head
+
+    layout = struct.pack("<HHIIHH", 1, 1, 8000, 16000, 2, 16)
+    content = b"RIFF\0\0\0\0WAVELIST\x03\0\0\0abc\0fmt \x10\0\0\0" + layout + b"data\x08\0\0\0"
+    head = parse_head(content + b"12345678")
+    assert head is not None
+    assert (head.head, head.frame_bytes, head.data_bytes) == (content, 2, 8)
+    assert parse_head(content[:-1]) is None
+    with pytest.raises(ValueError, match="RIFF"):
+        parse_head(b"<html>not audio</html>")
+
+
+async def test_audio_that_breaks_off_is_no_whole_answer(service, capfd) -> None:
+    service.breaks_off = True
+    async with (
+        serving(service) as target,
+        served_page(target) as url,
+        httpx.AsyncClient(base_url=url) as client,
+    ):
+        client.headers.update({**OURS, "origin": url.rstrip("/")})
+        await sign_in(client)
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.get(AUDIO)
+    said = capfd.readouterr().err
+    assert "ApiError at " in said
+    assert "call-worst" not in said
