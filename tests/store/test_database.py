@@ -255,6 +255,7 @@ def test_database_of_another_writer_is_unavailable_not_broken(tmp_path, monkeypa
     url = f"sqlite:///{tmp_path}/sessions.db"
     Database.open(url).close()
     monkeypatch.setattr("voiceguard.store.database._SQLITE_PRAGMAS", ("PRAGMA busy_timeout = 50",))
+    monkeypatch.setattr("voiceguard.store.database._WAIT_S", 0)
     database = Database.open(url)
     other = sqlite3.connect(tmp_path / "sessions.db")
     other.execute("BEGIN IMMEDIATE")

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Select,
     Table,
     bindparam,
     exists,
@@ -94,12 +95,8 @@ class SessionFinder:
             after: `next` of the page before; None: the first page.
             with_total: count all that match.
         """
-        column = _ORDER_COLUMNS[order]
         matching = _conditions(tenant, wanted)
-        keys = select(column, SESSIONS.c.uid).where(*matching)
-        if after is not None:
-            keys = keys.where(tuple_(column, SESSIONS.c.uid) < (after.value, after.uid))
-        keys = keys.order_by(column.desc(), SESSIONS.c.uid.desc()).limit(size + 1)
+        keys = _ordered_keys(wanted, order, after).where(*matching).limit(size + 1)
         with self._database.reading() as connection:
             found = connection.execute(keys).all()
             shown = found[:size]
@@ -339,6 +336,21 @@ def _conditions(tenant: str, wanted: SessionFilter) -> list[ColumnElement[bool]]
     if wanted.legal_hold_only:
         found.append(of.legal_hold.is_(True))
     return found
+
+
+def _ordered_keys(
+    wanted: SessionFilter, order: Order, after: Cursor | None
+) -> Select[tuple[Any, str]]:
+    """Return the statement that lists sort keys and evidence ids, still of all sessions."""
+    column: ColumnElement[Any] = _ORDER_COLUMNS[order]
+    if wanted.call_id or wanted.customer or wanted.agent_id:
+        # Few match: to find and sort them is quick, to walk the index of the order in search of
+        # them is not. SQLite cannot know and would, but no index has this sum.
+        column = column + 0
+    keys = select(column, SESSIONS.c.uid).order_by(column.desc(), SESSIONS.c.uid.desc())
+    if after is None:
+        return keys
+    return keys.where(tuple_(column, SESSIONS.c.uid) < (after.value, after.uid))
 
 
 def _split_id(session_id: str) -> tuple[str, int]:

@@ -211,9 +211,9 @@ _FILTERED: Final = (
     "legal_hold",
     "erased_at_ms",
     "campaign",
-    "agent_id",
 )
-"""What both orders carry along, so that filtering reads the index and not the rows."""
+"""What the indexes of both orders carry along, and each the other's key: filtering and sorting
+then read the index and not the rows."""
 
 
 def _index(name: str, *columns: str, where: ColumnElement[bool] | None = None) -> None:
@@ -233,8 +233,8 @@ Index(
     SESSIONS.c.repetition,
     unique=True,
 )
-_index("ix_sessions_started", "tenant", "opened_at_ms", "uid", *_FILTERED)
-_index("ix_sessions_peak", "tenant", "peak_pressure_index", "uid", *_FILTERED)
+_index("ix_sessions_started", "tenant", "opened_at_ms", "uid", "peak_pressure_index", *_FILTERED)
+_index("ix_sessions_peak", "tenant", "peak_pressure_index", "uid", "opened_at_ms", *_FILTERED)
 _index("ix_sessions_campaign", "tenant", "campaign", "opened_at_ms", "uid")
 _index("ix_sessions_agent", "tenant", "agent_id", "opened_at_ms", "uid")
 _index("ix_sessions_call", "tenant", "call_id", "opened_at_ms", "uid")

@@ -127,13 +127,13 @@ def upgrade() -> None:
             "tenant",
             "peak_pressure_index",
             "uid",
+            "opened_at_ms",
             "peak_level",
             "high_sensitivity",
             "first_verdict_at_ms",
             "legal_hold",
             "erased_at_ms",
             "campaign",
-            "agent_id",
         ],
     )
     op.create_index(
@@ -157,13 +157,13 @@ def upgrade() -> None:
             "tenant",
             "opened_at_ms",
             "uid",
+            "peak_pressure_index",
             "peak_level",
             "high_sensitivity",
             "first_verdict_at_ms",
             "legal_hold",
             "erased_at_ms",
             "campaign",
-            "agent_id",
         ],
     )
     op.create_index(
