@@ -118,6 +118,8 @@ setup(
     package_data={
         "voiceguard": ["py.typed", "policies/*.toml", "samples/*"],
         "voiceguard.review": ["static/**/*", "static/*"],
+        # Alembic loads these by their path; no package, so that nothing imports them else.
+        "voiceguard.store": ["migrations/*", "migrations/versions/*.py"],
         "voiceguard.v1": ["*.pyi"],
     },
     cmdclass={"build_py": BuildWithModels},

@@ -6,7 +6,7 @@ import asyncio
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -14,26 +14,43 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from voiceguard import resources
+from voiceguard.core.errors import VoiceguardError
 from voiceguard.core.pressure import EvidenceWeights
 from voiceguard.engine.asyncscoring import AsyncScorer
 from voiceguard.engine.local import FRONT_END
+from voiceguard.engine.manifest import MANIFEST_FILE
 from voiceguard.engine.model import StressModel
 from voiceguard.engine.scoring import ScoringLimits
+from voiceguard.evidence.timestamps import TimestampKeeper
 from voiceguard.server.admission import Ear, FrontDesk
-from voiceguard.server.lifecycle import BoundAddress, MonitorServer
+from voiceguard.server.alerts import AlertHub
+from voiceguard.server.archiving import archive_settings
+from voiceguard.server.evidencebinder import EvidenceBinder
+from voiceguard.server.housekeeping import StoreWatch, keep_timestamping
+from voiceguard.server.keeping import ForgottenSessions, KeptSessions, ModelIdentity
+from voiceguard.server.lifecycle import BoundAddress, Keeping, MonitorServer
 from voiceguard.server.logs import describe_defect, new_log
 from voiceguard.server.metrics import MetricsEndpoint, ServerMetrics
 from voiceguard.server.policies import PolicyShelf
 from voiceguard.server.registry import SessionRegistry
+from voiceguard.server.review import review_service, wall_ms
 from voiceguard.server.scoring import SessionScoring
 from voiceguard.server.settings import ServerSettings
 from voiceguard.server.terms import SessionLimits
 from voiceguard.server.tokens import TokenFile
+from voiceguard.server.witness import Witnesses
+from voiceguard.store.archive import Archive
 
 __all__ = ["BoundAddress", "open_server", "running_server", "serve"]
 
 DEFAULT_MODEL: Final = "stress"
 """Name of the model that comes with voiceguard."""
+
+LOG_FOLDER: Final = "log"
+"""Of the evidence log, within a server's data."""
+
+CLOSE_STORE_S: Final = 10.0
+"""How long the store may take at the end; what the database has not taken waits on the disk."""
 
 END_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -89,11 +106,11 @@ async def open_server(
     """
     log = new_log(settings.log_level, settings.log_format)
     metrics = ServerMetrics()
-    server = await _build(settings, metrics, log)
-    with ExitStack() as endpoints:
+    async with AsyncExitStack() as parts:
+        server = await _build(settings, metrics, log, parts)
         metrics_port = None
         if settings.metrics_listen:
-            endpoint = endpoints.enter_context(MetricsEndpoint(metrics, settings.metrics_listen))
+            endpoint = parts.enter_context(MetricsEndpoint(metrics, settings.metrics_listen))
             metrics_port = endpoint.port
         try:
             address = await server.start()
@@ -118,11 +135,24 @@ async def _drain(server: MonitorServer) -> None:
 
 
 async def _build(
-    settings: ServerSettings, metrics: ServerMetrics, log: FilteringBoundLogger
+    settings: ServerSettings,
+    metrics: ServerMetrics,
+    log: FilteringBoundLogger,
+    parts: AsyncExitStack,
 ) -> MonitorServer:
     tokens = None if settings.tokens_file is None else TokenFile(settings.tokens_file)
     shelf = PolicyShelf(settings.policies_dir or resources.policies_dir(), settings.default_policy)
     model = await asyncio.to_thread(StressModel.load, _model_dir(settings))
+    manifest = model.manifest
+    version = f"{manifest.name}@{manifest.version}"
+    keeping: Keeping | None = None
+    witnesses: Witnesses = ForgottenSessions(wall_ms)
+    if settings.keep_sessions:
+        hub = AlertHub()
+        archive = await parts.enter_async_context(_open_archive(settings, log))
+        identity = ModelIdentity(version, (_model_dir(settings) / MANIFEST_FILE).read_bytes())
+        witnesses = KeptSessions(archive, hub, identity, wall_ms)
+        keeping = _keeping(settings, archive, hub, metrics, log)
     scorer = AsyncScorer(
         model,
         ScoringLimits(deadline_s=settings.score_deadline_s),
@@ -130,24 +160,79 @@ async def _build(
     )
     clock = time.monotonic
     scoring = SessionScoring(scorer, metrics, log, clock)
-    manifest = model.manifest
     desk = FrontDesk(
-        ear=Ear(
-            FRONT_END,
-            EvidenceWeights.from_mapping(manifest.pressure),
-            f"{manifest.name}@{manifest.version}",
-        ),
+        ear=Ear(FRONT_END, EvidenceWeights.from_mapping(manifest.pressure), version),
         shelf=shelf,
         registry=SessionRegistry(settings.max_sessions, settings.resume_grace_s),
         scoring=scoring,
+        witnesses=witnesses,
         limits=_session_limits(settings),
         metrics=metrics,
         log=log,
         clock=clock,
     )
     return MonitorServer(
-        settings, desk=desk, scorer=scorer, scoring=scoring, tokens=tokens, log=log
+        settings,
+        desk=desk,
+        scorer=scorer,
+        scoring=scoring,
+        tokens=tokens,
+        keeping=keeping,
+        log=log,
     )
+
+
+@asynccontextmanager
+async def _open_archive(
+    settings: ServerSettings, log: FilteringBoundLogger
+) -> AsyncIterator[Archive]:
+    """Open the store, look after its timestamps, and close it when all sessions have ended."""
+
+    def report(what: str, error: BaseException) -> None:
+        """Log what nobody waits for; messages are ours only where the error is."""
+        details = {"problem": str(error)} if isinstance(error, VoiceguardError) else {}
+        log.error("store_problem", reason=what, **describe_defect(error), **details)
+
+    where = archive_settings(settings)
+    archive = await asyncio.to_thread(Archive.open, where, report)
+    try:
+        if archive.made_master_key is not None:
+            log.warning("master_key_made", problem="keep a copy of master.key elsewhere")
+        keeper = None
+        if settings.timestamp_url:
+            log_folder = where.data_dir / LOG_FOLDER
+            keeper = TimestampKeeper(log_folder, settings.timestamp_url, archive.log.checkpoint)
+        archive.start()
+        timestamping = None
+        if keeper is not None:
+            timestamping = asyncio.create_task(
+                keep_timestamping(keeper, settings.timestamp_interval_s, log)
+            )
+        yield archive
+        if timestamping is not None:
+            timestamping.cancel()
+            await asyncio.gather(timestamping, return_exceptions=True)
+    finally:
+        await asyncio.to_thread(archive.close, CLOSE_STORE_S)
+
+
+def _keeping(
+    settings: ServerSettings,
+    archive: Archive,
+    hub: AlertHub,
+    metrics: ServerMetrics,
+    log: FilteringBoundLogger,
+) -> Keeping:
+    log_folder = archive_settings(settings).data_dir / LOG_FOLDER
+    review = review_service(
+        settings,
+        archive,
+        hub,
+        binder=EvidenceBinder(archive.log, log_folder),
+        metrics=metrics,
+        log=log,
+    )
+    return Keeping(StoreWatch(archive, metrics, log), review)
 
 
 def _model_dir(settings: ServerSettings) -> Path:

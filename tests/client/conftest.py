@@ -34,7 +34,12 @@ def serve(model_dir):
 
     @contextlib.asynccontextmanager
     async def run(**changes):
-        changes = {"listen": "127.0.0.1:0", "metrics_listen": "", "log_level": "error"} | changes
+        changes = {
+            "listen": "127.0.0.1:0",
+            "metrics_listen": "",
+            "log_level": "error",
+            "keep_sessions": False,
+        } | changes
         async with open_server(ServerSettings(model_dir=model_dir, **changes)) as (server, at):
             yield server, at.target
 

@@ -23,7 +23,11 @@ def model(model_dir):
 @pytest.fixture(scope="session")
 def settings(model_dir):
     return ServerSettings(
-        listen="127.0.0.1:0", model_dir=model_dir, metrics_listen="", log_level="error"
+        listen="127.0.0.1:0",
+        model_dir=model_dir,
+        metrics_listen="",
+        log_level="error",
+        keep_sessions=False,
     )
 
 

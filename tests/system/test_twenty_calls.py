@@ -80,7 +80,9 @@ async def monitored(
 @pytest.mark.parametrize("trunked", [False, True], ids=["a stream each", "one trunk"])
 async def test_twenty_calls_at_once_say_what_the_analyser_says(*, trunked: bool) -> None:
     calls = recordings()
-    settings = ServerSettings(listen="127.0.0.1:0", metrics_listen="", log_level="error")
+    settings = ServerSettings(
+        listen="127.0.0.1:0", metrics_listen="", log_level="error", keep_sessions=False
+    )
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(running_server(settings))
         client = await stack.enter_async_context(MonitorClient(address.target))

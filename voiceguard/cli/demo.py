@@ -112,7 +112,9 @@ class _Show:
             ServerFailure: the server refused the call, or lost it.
             VoiceguardError: the server cannot start.
         """
-        settings = ServerSettings(listen="127.0.0.1:0", metrics_listen="", log_level="error")
+        settings = ServerSettings(
+            listen="127.0.0.1:0", metrics_listen="", log_level="error", keep_sessions=False
+        )
         async with running_server(settings) as address:
             with self._display(address.target) as display:
                 try:

@@ -15,6 +15,7 @@ COMMANDS: Final[Mapping[str, Entry]] = {
     "export": Entry(
         "voiceguard.cli.evidence_export", "export", "Save a session's evidence bundle."
     ),
+    "verify": Entry("voiceguard.cli.evidence_verify", "verify", "Check a bundle offline."),
     "key": Entry(_LOG_MODULE, "key", "Print the log's public key."),
     "checkpoint": Entry(_LOG_MODULE, "checkpoint", "Print the log's newest signed checkpoint."),
     "audit": Entry(_LOG_MODULE, "audit", "Check the whole log."),

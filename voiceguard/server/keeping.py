@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -49,7 +48,7 @@ class KeptSessions:
         self._hub = hub
         self._model = model
         self._wall_ms = wall_ms
-        self._model_sha256 = archive.keep_document("model", model.manifest)
+        self._model_sha256 = archive.put_document("model", model.manifest)
 
     def begin(
         self, key: SessionKey, terms: SessionTerms, policy: Policy, call: pb.CallMetadata
@@ -60,7 +59,7 @@ class KeptSessions:
             session_id=key.session_id,
             audio_format=terms.audio_format,
             policy_version=policy.version,
-            policy_sha256=self._archive.keep_document("policy", policy.content),
+            policy_sha256=self._archive.put_document("policy", policy.content),
             model_version=self._model.version,
             model_sha256=self._model_sha256,
             keep_audio=policy.keep_audio,

@@ -19,9 +19,12 @@ from voiceguard.server.auth import (
     HEALTH_SERVICE,
     MONITOR_SERVICE,
     REFLECTION_SERVICE,
+    REVIEW_SERVICE,
     Doorkeeper,
     server_credentials,
 )
+from voiceguard.server.housekeeping import STORE_HEALTH_NAME, StoreWatch
+from voiceguard.server.review import ReviewService
 from voiceguard.server.scoring import SessionScoring
 from voiceguard.server.service import MonitorService
 from voiceguard.server.settings import (
@@ -31,6 +34,7 @@ from voiceguard.server.settings import (
     split_address,
 )
 from voiceguard.server.tokens import TokenFile
+from voiceguard.store.health import StoreState
 
 TICK_S: Final = 0.05
 """How often the server looks at the clock, for all sessions together."""
@@ -44,8 +48,8 @@ LAST_SCORES_S: Final = 2.0
 CLOSE_S: Final = 3.0
 """How long the last responses may take to leave."""
 
-SPARE_STREAMS: Final = 256
-"""Streams beyond `max_sessions`: those without configuration yet, health, capabilities."""
+SPARE_STREAMS: Final = 512
+"""Streams beyond `max_sessions`: those without configuration yet, health, and reviewers'."""
 
 MIN_PING_INTERVAL_MS: Final = 10_000
 """How often a client may ping; one that keeps a connection alive does every 30 s."""
@@ -91,6 +95,15 @@ def channel_options(settings: ServerSettings) -> list[tuple[str, int]]:
     return options
 
 
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What a server that keeps sessions has besides."""
+
+    watch: StoreWatch
+    review: ReviewService | None
+    """None: nobody can review."""
+
+
 class MonitorServer:
     """The running server.
 
@@ -100,6 +113,7 @@ class MonitorServer:
         scorer: scores hops; started and stopped here.
         scoring: between the two.
         tokens: who may come in; None: no token is asked for.
+        keeping: for reviewers; None: no sessions are kept.
         log: says what happens.
     """
 
@@ -111,6 +125,7 @@ class MonitorServer:
         scorer: AsyncScorer,
         scoring: SessionScoring,
         tokens: TokenFile | None,
+        keeping: Keeping | None,
         log: FilteringBoundLogger,
     ) -> None:
         self._settings = settings
@@ -118,6 +133,8 @@ class MonitorServer:
         self._scorer = scorer
         self._scoring = scoring
         self._tokens = tokens
+        self._keeping = keeping
+        self._review = None if keeping is None else keeping.review
         self._log = log
         self._health = health.aio.HealthServicer()
         self._service = MonitorService(desk, settings, log)
@@ -138,6 +155,7 @@ class MonitorServer:
         await self._server.start()
         self._ticker = asyncio.create_task(self._tick(), name="voiceguard-ticker")
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        await self._show_store()
         self._log.info(
             "server_started",
             address=address.target,
@@ -147,13 +165,13 @@ class MonitorServer:
         return address
 
     def reload(self) -> bool:
-        """Read policies and tokens again; what is wrong leaves them as they were.
+        """Read policies, tokens and reviewers again; what is wrong leaves them as they were.
 
         Returns:
             Whether everything was read.
         """
         succeeded = True
-        for read_again in (self._desk.shelf.reload, *self._token_reload()):
+        for read_again in (self._desk.shelf.reload, *self._credential_reloads()):
             try:
                 read_again()
             except (PolicyError, ConfigurationError) as error:
@@ -169,6 +187,8 @@ class MonitorServer:
         self._log.info("draining", sessions=len(desk.registry), grace_s=grace_s)
         desk.is_draining = True
         await self._health.enter_graceful_shutdown()
+        if self._review is not None:
+            self._review.drain()
         for session in desk.registry:
             session.notice_draining()
         await self._wait_until_empty(grace_s)
@@ -191,15 +211,18 @@ class MonitorServer:
         for session in self._desk.registry:
             self._desk.release(session, "abandoned")
         await self._scorer.stop()
+        if self._review is not None:
+            self._review.close()
 
-    def _token_reload(self) -> list[Callable[[], None]]:
-        return [] if self._tokens is None else [self._tokens.reload]
+    def _credential_reloads(self) -> list[Callable[[], None]]:
+        return [item.reload for item in (self._tokens, self._review) if item is not None]
 
     def _new_server(self) -> grpc.aio.Server:
         settings = self._settings
         doorkeeper = Doorkeeper(
             self._tokens,
             health_is_open=settings.health_without_credentials,
+            reviewers=None if self._review is None else self._review.gate,
             metrics=self._desk.metrics,
             log=self._log,
         )
@@ -209,9 +232,12 @@ class MonitorServer:
             maximum_concurrent_rpcs=settings.max_sessions + SPARE_STREAMS,
         )
         server.add_generic_rpc_handlers((self._service.handlers(),))
+        if self._review is not None:
+            server.add_generic_rpc_handlers((self._review.handlers(),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         if settings.reflection:
-            names = (MONITOR_SERVICE, HEALTH_SERVICE, REFLECTION_SERVICE)
+            review = () if self._review is None else (REVIEW_SERVICE,)
+            names = (MONITOR_SERVICE, *review, HEALTH_SERVICE, REFLECTION_SERVICE)
             reflection.enable_server_reflection(names, server)
         return server
 
@@ -252,6 +278,18 @@ class MonitorServer:
             ticks += 1
             if ticks % UPDATE_TICKS == 0:
                 self._update_metrics()
+                await self._show_store()
+
+    async def _show_store(self) -> None:
+        """Say how the store is; calls are monitored whatever it says."""
+        if self._keeping is None or self._desk.is_draining:
+            return
+        states = health_pb2.HealthCheckResponse
+        is_ok = self._keeping.watch.look().state is StoreState.OK
+        status = states.SERVING if is_ok else states.NOT_SERVING
+        await self._health.set(STORE_HEALTH_NAME, status)
+        if self._review is not None:
+            await self._health.set(REVIEW_SERVICE, status)
 
     def _update_metrics(self) -> None:
         desk = self._desk

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from voiceguard.core.errors import ConfigurationError
 from voiceguard.core.events import AlertLevel, HandoffOutcome
 from voiceguard.server.settings import split_address
+from voiceguard.store.health import StoreHealth, StoreState
 
 LAG_BUCKETS_S: Final = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -93,6 +94,30 @@ class ServerMetrics:
             ["method", "code"],
             registry=registry,
         )
+        self._store_state = Gauge(
+            "voiceguard_store_state",
+            "1 for the state that the store is in: ok, spooling or failing.",
+            ["state"],
+            registry=registry,
+        )
+        self._store_spool = Gauge(
+            "voiceguard_store_spool_bytes",
+            "What waits on the disk for the database.",
+            registry=registry,
+        )
+        self._store_waiting = Gauge(
+            "voiceguard_store_waiting_records",
+            "Records in memory, not on the disk yet.",
+            registry=registry,
+        )
+        self._store_lost = Gauge(
+            "voiceguard_store_lost_records", "Records lost since the start.", registry=registry
+        )
+        self._store_lost_audio = Gauge(
+            "voiceguard_store_lost_audio_pieces",
+            "Pieces of audio, of some seconds each, lost since the start.",
+            registry=registry,
+        )
         self._cpu_then_s = time.process_time()
         self._name_series()
 
@@ -151,6 +176,15 @@ class ServerMetrics:
     def observe_batch(self, size: int) -> None:
         """Record how many windows one run of the model scored."""
         self._batch.observe(size)
+
+    def show_store(self, health: StoreHealth) -> None:
+        """Record how the store is."""
+        for state in StoreState:
+            self._store_state.labels(state.value).set(state is health.state)
+        self._store_spool.set(health.spool_bytes)
+        self._store_waiting.set(health.waiting_records)
+        self._store_lost.set(health.lost_records)
+        self._store_lost_audio.set(health.lost_audio_pieces)
 
     def update(self, active: int, detached: int, audio_s: float) -> None:
         """Record what is sampled from time to time.
