@@ -55,8 +55,12 @@ def test_image_runs_as_a_numbered_user_that_is_not_root(image):
     assert not {each.name for each in after} & {"RUN", "COPY", "ADD", "USER"}
 
 
-def test_image_writes_nowhere_but_in_tmp(image):
-    assert {each.name for each in image} <= WRITES_NOTHING | {"FROM", "ENTRYPOINT", "CMD"}
+def test_image_writes_nowhere_but_in_tmp_and_its_volume(image):
+    assert {each.name for each in image} <= WRITES_NOTHING | {"FROM", "ENTRYPOINT", "CMD", "VOLUME"}
+    folder = only(image, "VOLUME")
+    assert f"VOICEGUARD_DATA_DIR={folder}" in only(image, "ENV")
+    owner = f"--chown={only(image, 'USER')} {folder} {folder}"
+    assert any(each.rest.endswith(owner) for each in image if each.name == "COPY")
     assert "PYTHONDONTWRITEBYTECODE=1" in only(image, "ENV")
     assert only(image, "WORKDIR") == "/tmp"
 
