@@ -283,7 +283,7 @@ async def test_eight_megabytes_of_metadata(server):
 
 async def test_an_unknown_method(server):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await server.channel.unary_unary("/voiceguard.v1.ReviewService/GetSession")(b"")
+        await server.channel.unary_unary("/voiceguard.v1.MonitorService/Nonsense")(b"")
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 

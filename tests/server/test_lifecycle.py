@@ -28,8 +28,10 @@ from tests.server.support import (
 from voiceguard.app import serve
 from voiceguard.core.errors import ConfigurationError, ModelError, PolicyError
 from voiceguard.server import status
+from voiceguard.server.accounts import Role
 from voiceguard.server.auth import METHODS, MONITOR_SERVICE
 from voiceguard.server.metrics import ServerMetrics
+from voiceguard.server.reviewers import add_token
 from voiceguard.v1 import monitor_pb2 as pb
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -51,11 +53,14 @@ async def list_services(channel):
     return [item.name for item in answer.list_services_response.service]
 
 
-async def test_reflection_is_off_unless_asked(server, serving):
+async def test_reflection_is_off_unless_asked(server, serving, tmp_path):
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await list_services(server.channel)
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    async with serving(reflection=True) as talkative:
+    reviewers = tmp_path / "reviewers"
+    add_token(reviewers, "acme", "ada", Role.REVIEWER)
+    kept = {"keep_sessions": True, "data_dir": tmp_path / "data", "reviewers_file": reviewers}
+    async with serving(reflection=True, **kept) as talkative:
         names = await list_services(talkative.channel)
     assert MONITOR_SERVICE in names
     assert {name.split("/")[1] for name in METHODS} == set(names)
@@ -186,7 +191,8 @@ from pathlib import Path
 from voiceguard.app import serve
 from voiceguard.server.settings import ServerSettings
 settings = ServerSettings(listen="127.0.0.1:0", model_dir=Path(sys.argv[1]), log_format="json",
-    policies_dir=Path(sys.argv[2]), metrics_listen="", drain_grace_s=float(sys.argv[3]), keep_sessions=False)
+    policies_dir=Path(sys.argv[2]), metrics_listen="", drain_grace_s=float(sys.argv[3]),
+    keep_sessions=False)
 asyncio.run(serve(settings, on_ready=lambda address: print(address.target, flush=True)))
 """
 
