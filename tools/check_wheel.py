@@ -17,8 +17,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Packages that only work with an extra installed; all others must import without any.
+# Packages and modules that only work with an extra installed; all others must import without any.
 EXTRA_OF_PACKAGE = {
+    "voiceguard.cli.review": "review",  # the same
     "voiceguard.review": "review",  # Starlette and uvicorn
     "voiceguard.training": "training",  # PyTorch, and what reads corpora
 }

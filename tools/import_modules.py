@@ -2,7 +2,7 @@
 
 Usage: python -I import_modules.py {base|extras} PACKAGE...
 
-PACKAGE... are the packages that need an extra: "base" leaves them out, and
+PACKAGE... are the packages and modules that need an extra: "base" leaves them out, and
 "extras" imports them alone. Runs in the environment that the wheel was
 installed into, by tools/check_wheel.py.
 """
@@ -44,7 +44,12 @@ def failed_imports(names: list[str]) -> list[str]:
 def main() -> int:
     """Import, look at the resources, and return the exit status."""
     with_extras, packages = sys.argv[1] == "extras", tuple(sys.argv[2:])
-    names = [name for name in module_names() if name.startswith(packages) == with_extras]
+    inside = tuple(f"{package}." for package in packages)
+    names = [
+        name
+        for name in module_names()
+        if (name in packages or name.startswith(inside)) == with_extras
+    ]
     failed = failed_imports(names)
     if failed:
         print(f"cannot be imported from the wheel: {', '.join(failed)}")
