@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -223,11 +224,12 @@ def test_an_end_record_of_nothing_is_refused():
     assert not check(end, KEY).ok
 
 
-def test_the_file_alone_verifies_in_a_bare_folder(tmp_path):
-    shutil.copy(module.__file__, tmp_path / "verify.py")
+def test_the_folder_alone_verifies_where_nothing_else_is(tmp_path):
+    shutil.copytree(Path(module.__file__).parent, tmp_path / "verify")
+    (tmp_path / "voiceguard.py").write_text("raise AssertionError('imports voiceguard')")
     (tmp_path / "call.zip").write_bytes(BUNDLE)
     (tmp_path / "log.pub").write_text(TinyLog().signer.verifier_key)
-    command = [sys.executable, "-I", "verify.py", "call.zip", "--key", "log.pub"]
+    command = [sys.executable, "-m", "verify", "call.zip", "--key", "log.pub"]
     good = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (good.returncode, good.stdout[:3]) == (0, "OK:"), good.stderr
     (tmp_path / "call.zip").write_bytes(BUNDLE[:-1])

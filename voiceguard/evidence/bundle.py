@@ -1,4 +1,4 @@
-"""Puts a session's evidence together as one zip that `verify.py` checks.
+"""Puts a session's evidence together as one zip that `verify` checks.
 
 In three steps, because the last leaf of a session commits to the manifest of its own bundle:
 `draft_bundle`, then the manifest is recorded as the payload of an `exported` leaf, then
