@@ -166,10 +166,10 @@ class SealedReader(io.RawIOBase):
 
     def __init__(self, file: BinaryIO, key: bytes, label: str) -> None:
         super().__init__()
+        self._file = file  # first, because `close` is called whatever happens here
         header = file.read(_HEADER_BYTES)
         if len(header) != _HEADER_BYTES or not header.startswith(_MAGIC):
             raise SealBrokenError(f"{label}: not a sealed file")
-        self._file = file
         self._cipher = _Cipher(key, label, header)
         sealed_bytes = file.seek(0, io.SEEK_END) - _HEADER_BYTES
         self._segments = max(-(-sealed_bytes // _SEALED_BYTES), 1)
