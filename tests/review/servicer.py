@@ -209,12 +209,15 @@ class MemoryReview(review_pb2_grpc.ReviewServiceServicer):
         samples = await self._samples(kept, context)
         self._write_down(kept, name, "heard")
         start = request.start_offset.ToNanoseconds() * RATE_HZ // 1_000_000_000
+        end = len(samples)
+        if request.HasField("end_offset"):
+            end = -(-request.end_offset.ToNanoseconds() * RATE_HZ // 1_000_000_000)
         content = io.BytesIO()
         with wave.open(content, "wb") as stream:
             stream.setnchannels(samples.shape[1])
             stream.setsampwidth(2)
             stream.setframerate(RATE_HZ)
-            stream.writeframes(samples[start:].astype("<i2").tobytes())
+            stream.writeframes(samples[start:end].astype("<i2").tobytes())
         wav = content.getvalue()
         for first in range(0, len(wav), 64 * 1024):
             yield rpb.GetAudioResponse(wav=wav[first : first + 64 * 1024])

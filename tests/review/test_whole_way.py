@@ -212,9 +212,12 @@ async def _export(page: Watched, session_id: str, folder: Path) -> Path:
 
 
 async def _expect_written_down(at: Stage) -> None:
-    """That she looked, listened and took it away, and that she heard no more than she did."""
+    """That she looked, listened and took it away, and which part she listened to."""
     entries = await at.accesses("call-worst")
     assert {"viewed", "heard", "exported"} <= {entry.action for entry in entries}
+    heard = [entry.detail for entry in entries if entry.action == "heard"]
+    assert heard[0] == "0.000 s to 1.000 s"  # the browser looks at the file
+    assert any(28 < float(part.split()[0]) < ALERT_S for part in heard)
     assert await at.accesses("call-angry") == []
 
 
