@@ -174,6 +174,8 @@ class MemoryReview(review_pb2_grpc.ReviewServiceServicer):
     async def ListEvents(self, request, context):
         await self._reviewer(request, context)
         kept = await self._find(request, context)
+        if kept.session.HasField("erased_at"):
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "the session was erased")
         start, size = int(request.page_token or 0), request.page_size or 50
         end = start + size
         response = rpb.ListEventsResponse(

@@ -141,6 +141,10 @@ async def test_the_dashboard_counts_and_compliance_may_erase(service) -> None:
         await page.tab.get_by_role("dialog").get_by_role("button", name="Erase session").click()
         await page.tab.get_by_text("gone for good").wait_for()
         assert service.kept["call-bad"].session.HasField("erased_at")
+        await page.tab.reload()
+        await page.tab.get_by_text("gone for good").wait_for()
+        await page.tab.click("#access")
+        await page.tab.get_by_role("dialog").get_by_text("the customer asked").wait_for()
 
 
 async def test_what_goes_wrong_is_said(service) -> None:
