@@ -58,7 +58,9 @@ class SessionView {
   showErased() {
     const custody = h("section.card");
     if (this.me.role === "compliance") showCustody(custody, this.session, () => {});
-    fill(this.root, this.header(), h("div.card.empty", {}, h("p", {}, t("session.erased.text", { time: fullMoment(this.session.erased_at_ms) }))), this.me.role === "compliance" ? custody : null);
+    fill(this.root, this.header(), h("div.erased", {},
+      h("div.card.empty", {}, h("p", {}, t("session.erased.text", { time: fullMoment(this.session.erased_at_ms) }))),
+      this.me.role === "compliance" ? custody : null));
     this.listenToKeys();
   }
 

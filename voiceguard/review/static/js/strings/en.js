@@ -57,7 +57,7 @@ export default {
   "queue.count.one": "1 session",
   "queue.count.many": "{count} sessions",
   "queue.sub.unreviewed": "waiting for a verdict, worst first",
-  "queue.sub.all": "match the filters",
+  "queue.sub.all": "matching the filters",
   "queue.table": "Sessions",
   "queue.loaded": "{shown} of {total} shown",
   "queue.more": "Load more",
