@@ -174,6 +174,8 @@ class MemoryReview(review_pb2_grpc.ReviewServiceServicer):
     async def ListEvents(self, request, context):
         await self._reviewer(request, context)
         kept = await self._find(request, context)
+        if kept.session.HasField("erased_at"):
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "the session was erased")
         start, size = int(request.page_token or 0), request.page_size or 50
         end = start + size
         response = rpb.ListEventsResponse(
@@ -209,12 +211,15 @@ class MemoryReview(review_pb2_grpc.ReviewServiceServicer):
         samples = await self._samples(kept, context)
         self._write_down(kept, name, "heard")
         start = request.start_offset.ToNanoseconds() * RATE_HZ // 1_000_000_000
+        end = len(samples)
+        if request.HasField("end_offset"):
+            end = -(-request.end_offset.ToNanoseconds() * RATE_HZ // 1_000_000_000)
         content = io.BytesIO()
         with wave.open(content, "wb") as stream:
             stream.setnchannels(samples.shape[1])
             stream.setsampwidth(2)
             stream.setframerate(RATE_HZ)
-            stream.writeframes(samples[start:].astype("<i2").tobytes())
+            stream.writeframes(samples[start:end].astype("<i2").tobytes())
         wav = content.getvalue()
         for first in range(0, len(wav), 64 * 1024):
             yield rpb.GetAudioResponse(wav=wav[first : first + 64 * 1024])

@@ -284,6 +284,16 @@ async def test_a_verdict_reaches_the_server(page, service) -> None:
     assert missing.json()["error"]["field"] == "kind"
 
 
+async def test_nobody_waits_for_an_answer_once_the_call_is_over(page, service) -> None:
+    await sign_in(page)
+    session = service.kept["call-worst"].session
+    (handoff,) = (await page.get("/api/sessions/call-worst")).json()["handoffs"]
+    assert handoff["outcome"] == "expired"
+    session.ClearField("ended_at")
+    (handoff,) = (await page.get("/api/sessions/call-worst")).json()["handoffs"]
+    assert handoff["outcome"] == "waiting"
+
+
 async def test_events_come_as_columns(page) -> None:
     await sign_in(page)
     timeline = (await page.get("/api/sessions/call-worst/events")).json()

@@ -11,40 +11,12 @@ from playwright.async_api import expect
 
 from tests.review.browser import open_browser, served_page
 from tests.review.conftest import HOSTILE
-from tests.review.servicer import PASSWORD, serving
+from tests.review.servicer import serving
+from tests.review.watched import ROWS, Watched
 from voiceguard.v1 import monitor_pb2 as pb
 from voiceguard.v1 import review_pb2 as rpb
 
 pytestmark = pytest.mark.slow
-
-ROWS = ".sessions tbody tr"
-
-
-class Watched:
-    """A tab, and what went wrong or elsewhere in it."""
-
-    def __init__(self, tab, url: str) -> None:
-        self.tab, self.url, self.faults = tab, url, []
-        tab.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
-        tab.on("console", self._hear)
-        tab.on("request", self._look)
-
-    def _hear(self, message) -> None:
-        if message.type == "error" and "status of" not in message.text:
-            self.faults.append(f"console: {message.text}")
-
-    def _look(self, request) -> None:
-        if not request.url.startswith((self.url, "blob:", "data:")):
-            self.faults.append(f"foreign: {request.url}")
-
-    async def sign_in(self, name: str = "ada", password: str = PASSWORD) -> None:
-        await self.tab.goto(self.url)
-        await self.tab.fill("#name", name)
-        await self.tab.fill("#password", password)
-        await self.tab.keyboard.press("Enter")
-
-    async def ids(self) -> list[str]:
-        return await self.tab.locator(f"{ROWS} td.id a").all_inner_texts()
 
 
 @asynccontextmanager
@@ -169,6 +141,10 @@ async def test_the_dashboard_counts_and_compliance_may_erase(service) -> None:
         await page.tab.get_by_role("dialog").get_by_role("button", name="Erase session").click()
         await page.tab.get_by_text("gone for good").wait_for()
         assert service.kept["call-bad"].session.HasField("erased_at")
+        await page.tab.reload()
+        await page.tab.get_by_text("gone for good").wait_for()
+        await page.tab.click("#access")
+        await page.tab.get_by_role("dialog").get_by_text("the customer asked").wait_for()
 
 
 async def test_what_goes_wrong_is_said(service) -> None:

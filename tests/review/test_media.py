@@ -6,13 +6,18 @@ import struct
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.review.browser import served_page
-from tests.review.conftest import OURS, sign_in
-from tests.review.servicer import serving
+from tests.review.conftest import OURS, sign_in, tone
+from tests.review.servicer import RATE_HZ, serving
+from voiceguard.review.wav import ByteRange, parse_head, pcm_head
+from voiceguard.server.reviewaudio import AudioRange
 from voiceguard.v1 import review_pb2 as rpb
 
 HEAD_BYTES = 44
+FRAME_BYTES = 4
 AUDIO = "/api/sessions/call-worst/audio"
 
 
@@ -52,17 +57,40 @@ async def test_every_range_is_the_file_s_own_bytes(page, header) -> None:
     first, _, last = header.removeprefix("bytes=").partition("-")
     start = int(first) if first else len(whole) - int(last)
     end = min(len(whole), int(last) + 1) if first and last else len(whole)
+    if start == 0:  # a file that is asked for from its start is only looked at
+        end = min(end, HEAD_BYTES + FRAME_BYTES * RATE_HZ)
     assert response.status_code == 206
     assert response.content == whole[start:end]
     assert response.headers["content-range"] == f"bytes {start}-{end - 1}/{len(whole)}"
     assert int(response.headers["content-length"]) == end - start
 
 
-async def test_seeking_asks_for_no_more_than_the_rest(page, service) -> None:
+async def test_only_what_is_fetched_is_asked_of_the_server(page, service) -> None:
     await sign_in(page)
-    await page.get(AUDIO, headers={"range": f"bytes={HEAD_BYTES + 3 * 8000 * 4}-"})
-    asked = [one for one in service.requests if isinstance(one, rpb.GetAudioRequest)]
-    assert asked[-1].start_offset.ToNanoseconds() == 3_000_000_000
+    service.kept["call-worst"].samples = tone(100)
+    whole_bytes = HEAD_BYTES + 100 * RATE_HZ * FRAME_BYTES
+    asked, first = [], 0
+    for begin_s in (0, 50.5, None, None):  # a look at the file, a seek, and on from there
+        if begin_s is not None:
+            first = 0 if not begin_s else HEAD_BYTES + int(begin_s * RATE_HZ) * FRAME_BYTES
+        response = await page.get(AUDIO, headers={"range": f"bytes={first}-"})
+        assert response.headers["content-range"].endswith(f"/{whole_bytes}")
+        first += len(response.content)
+        (*_, request) = (one for one in service.requests if isinstance(one, rpb.GetAudioRequest))
+        asked.append(
+            tuple(one.ToMilliseconds() for one in (request.start_offset, request.end_offset))
+        )
+    assert asked == [(0, 1000), (50_500, 60_000), (60_000, 90_000), (90_000, 0)]
+    assert first == whole_bytes
+    looks = [one for one in service.requests if isinstance(one, rpb.GetWaveformRequest)]
+    assert len(looks) == 1
+
+
+async def test_the_head_alone_needs_nothing_to_be_heard(page, service) -> None:
+    await sign_in(page)
+    response = await page.get(AUDIO, headers={"range": f"bytes=0-{HEAD_BYTES - 1}"})
+    assert response.content[:4] == b"RIFF"
+    assert not [one for one in service.requests if isinstance(one, rpb.GetAudioRequest)]
 
 
 async def test_ranges_that_make_no_sense(page) -> None:
@@ -91,8 +119,6 @@ async def test_evidence_is_handed_on_byte_by_byte(page, service) -> None:
 
 
 def test_a_wav_head_with_other_chunks_is_understood() -> None:
-    from voiceguard.review.wav import parse_head
-
     layout = struct.pack("<HHIIHH", 1, 1, 8000, 16000, 2, 16)
     content = b"RIFF\0\0\0\0WAVELIST\x03\0\0\0abc\0fmt \x10\0\0\0" + layout + b"data\x08\0\0\0"
     head = parse_head(content + b"12345678")
@@ -101,6 +127,24 @@ def test_a_wav_head_with_other_chunks_is_understood() -> None:
     assert parse_head(content[:-1]) is None
     with pytest.raises(ValueError, match="RIFF"):
         parse_head(b"<html>not audio</html>")
+
+
+@given(
+    rate_hz=st.sampled_from([8000, 11025, 16000, 44100, 48000]),
+    channels=st.integers(1, 2),
+    data=st.data(),
+)
+def test_the_time_of_a_frame_finds_it_again(rate_hz, channels, data) -> None:
+    head = pcm_head(rate_hz, channels, 3600 * rate_hz)
+    assert parse_head(head.head) == head
+    first = data.draw(st.integers(0, head.total_bytes - 1))
+    part = ByteRange(first, data.draw(st.integers(first, head.total_bytes - 1)))
+    begin, end = head.frames(part)
+    wanted = AudioRange(head.offset(begin).ToNanoseconds(), head.offset(end).ToNanoseconds())
+    assert wanted.frames(rate_hz, 3600 * rate_hz)[0] == begin
+    assert wanted.frames(rate_hz, 3600 * rate_hz)[1] in {end, end + 1}
+    assert head.first_byte(begin) <= max(first, HEAD_BYTES)
+    assert head.first_byte(end) > part.last
 
 
 async def test_audio_that_breaks_off_is_no_whole_answer(service, capfd) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -70,6 +71,7 @@ def create_app(settings: ReviewPageSettings, gateway: ReviewGateway | None = Non
     )
     app.state.is_https = settings.is_https
     app.state.closing = asyncio.Event()
+    app.state.heads = OrderedDict()
     app.state.front_page = (STATIC_DIR / "index.html").read_text(encoding="utf-8")
     if gateway is not None:
         app.state.gateway = gateway

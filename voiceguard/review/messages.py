@@ -202,15 +202,16 @@ def _handoffs(session: rpb.Session) -> list[Json]:
             "index": round(handoff.pressure_index, 1),
             "reason": word(pb.HandoffRequested.Reason.Name, handoff.reason, "REASON_"),
             "explanation": handoff.explanation,
-            **_outcome(last.get(handoff.handoff_id)),
+            **_outcome(last.get(handoff.handoff_id), is_over=session.HasField("ended_at")),
         }
         for handoff in session.handoffs
     ]
 
 
-def _outcome(settlement: rpb.HandoffSettlement | None) -> Json:
-    if settlement is None:
-        return {"outcome": "waiting", "outcome_reason": "", "settled_at_ms": None}
+def _outcome(settlement: rpb.HandoffSettlement | None, *, is_over: bool) -> Json:
+    if settlement is None:  # the deadline of an answer does not outlive the call
+        outcome = "expired" if is_over else "waiting"
+        return {"outcome": outcome, "outcome_reason": "", "settled_at_ms": None}
     outcome = word(pb.HandoffAck.Outcome.Name, settlement.outcome, "OUTCOME_")
     return {
         "outcome": "expired" if settlement.expired else outcome,

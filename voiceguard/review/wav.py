@@ -13,7 +13,7 @@ from typing import Final
 
 from google.protobuf.duration_pb2 import Duration
 
-__all__ = ["ByteRange", "WavHead", "parse_head", "parse_range"]
+__all__ = ["ByteRange", "WavHead", "parse_head", "parse_range", "pcm_head"]
 
 MAX_HEAD_BYTES: Final = 64 * 1024
 """A file whose samples begin later than this is none of ours."""
@@ -44,19 +44,24 @@ class WavHead:
         """Bytes of the file."""
         return len(self.head) + self.data_bytes
 
-    def place(self, first_byte: int) -> tuple[Duration, int]:
-        """Return where on the audio clock to begin for a byte of the file, and what to skip.
-
-        Args:
-            first_byte: counted from the start of the file, behind the head.
+    def frames(self, part: ByteRange) -> tuple[int, int]:
+        """Return the sample frames that some bytes of the file lie in.
 
         Returns:
-            The offset of the sample frame that holds the byte, rounded up to a nanosecond so
-            that rounding down finds the frame again; and the bytes of that frame before it.
+            The first frame and the one after the last; both 0 for bytes of the head alone.
         """
-        frame, skip = divmod(first_byte - len(self.head), self.frame_bytes)
+        first = max(0, part.first - len(self.head)) // self.frame_bytes
+        end = -(-max(0, part.last + 1 - len(self.head)) // self.frame_bytes)
+        return first, end
+
+    def first_byte(self, frame: int) -> int:
+        """Return where in the file a sample frame begins."""
+        return len(self.head) + frame * self.frame_bytes
+
+    def offset(self, frame: int) -> Duration:
+        """Return when a sample frame begins: rounded up, so that rounding down finds it again."""
         nanos = -(-frame * _NANOS // self.rate_hz)
-        return Duration(seconds=nanos // _NANOS, nanos=nanos % _NANOS), skip
+        return Duration(seconds=nanos // _NANOS, nanos=nanos % _NANOS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,26 @@ class ByteRange:
     def size(self) -> int:
         """How many bytes."""
         return self.last - self.first + 1
+
+
+def pcm_head(rate_hz: int, channels: int, frames: int) -> WavHead:
+    """Return the head of a WAV file of 16-bit samples.
+
+    Args:
+        rate_hz: sample frames a second.
+        channels: samples of a frame.
+        frames: how many there are.
+
+    Raises:
+        ValueError: sizes in a WAV file have 32 bits, and these do not fit.
+    """
+    frame_bytes = 2 * channels
+    size = frames * frame_bytes
+    if not (rate_hz > 0 and channels > 0 and 0 <= size <= 2**32 - 1 - 36):
+        raise ValueError("no WAV file can be like that")
+    layout = struct.pack("<HHIIHH", 1, channels, rate_hz, rate_hz * frame_bytes, frame_bytes, 16)
+    riff = b"RIFF" + struct.pack("<I", 36 + size) + b"WAVEfmt " + struct.pack("<I", 16)
+    return WavHead(riff + layout + b"data" + struct.pack("<I", size), rate_hz, frame_bytes, size)
 
 
 def parse_head(content: bytes) -> WavHead | None:

@@ -6,11 +6,11 @@ const LEFT = 44;
 const BOTTOM = 24;
 const TOP = 10;
 
-/** Return a round number of steps that reaches a value: the axis' top. */
+/** Return the axis' top: four equal steps of a round, whole number that reach a value. */
 export function axisTop(value) {
-  if (value <= 4) return 4;
-  const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 4, 5, 8, 10].map((step) => step * power).find((top) => top >= value);
+  const power = 10 ** Math.max(0, Math.floor(Math.log10(value / 4)));
+  const steps = [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].map((step) => step * power).filter(Number.isInteger);
+  return 4 * steps.find((step) => 4 * step >= value);
 }
 
 /** Return stacked bars over days.
@@ -32,9 +32,12 @@ export function stackedBars(bars, { height = 240, label }) {
         svg("line.rule", { x1: LEFT, x2: width, y1: y(top * share), y2: y(top * share) }),
         svg("text.axis-text", { x: LEFT - 8, y: y(top * share) + 4, "text-anchor": "end" }, count(Math.round(top * share))))),
       bars.map((bar, number) => column(bar, LEFT + number * step, step, y, inner.height)),
-      bars.map((bar, number) => (number % every === 0
-        ? svg("text.axis-text", { x: LEFT + (number + 0.5) * step, y: height - 6, "text-anchor": "middle" }, bar.label) : null)));
+      bars.map((bar, number) => ((bars.length - 1 - number) % every === 0 ? dayLabel(bar, LEFT + (number + 0.5) * step, width) : null)));
     fill(room, drawing, tip);
+  };
+  const dayLabel = (bar, x, width) => {
+    const side = x > width - 30 ? { x: width, "text-anchor": "end" } : { x, "text-anchor": "middle" };
+    return svg("text.axis-text", { ...side, y: height - 6 }, bar.label);
   };
   const column = (bar, x, step, y, full) => {
     const wide = Math.min(38, Math.max(2, step * 0.68));

@@ -145,15 +145,17 @@ function sessionRow(session, open) {
   const { call, summary } = session;
   const level = levelOf(session);
   const live = session.ended_at_ms === null;
+  const peak = session.erased_at_ms ? "–"
+    : live && !summary ? h("span.chip.live", {}, h("span.dot.on"), t("session.live")) : levelChip(level, summary?.peak_index ?? null);
   const link = h("a", { href: `#/session/${encodeURIComponent(session.id)}`, onclick: (event) => { if (!event.ctrlKey && !event.metaKey && !event.shiftKey) { event.preventDefault(); open(); } } }, session.id);
   const row = h("tr", { onclick: (event) => { if (event.target.closest("a") === null && !String(getSelection())) open(); } },
-    h("td", {}, live && !summary ? h("span.chip.live", {}, h("span.dot.on"), t("session.live")) : levelChip(level, summary?.peak_index ?? null)),
+    h("td", {}, peak),
     h("td.number", { title: fullMoment(session.started_at_ms) }, moment(session.started_at_ms)),
     h("td.id", {}, link, session.legal_hold ? h("span.tag", {}, t("session.held")) : null, session.erased_at_ms ? h("span.tag", {}, t("session.erased")) : null),
     h("td.clip", { title: call.campaign }, call.campaign || "–"),
     h("td.clip", { title: call.agent_id }, call.agent_id || "–"),
     h("td", {}, session.handoffs.length ? h("span.handoffs", {}, h("b", {}, String(session.handoffs.length)), outcomeChip(session.handoffs.at(-1).outcome)) : h("span.quiet", {}, "–")),
     h("td.number", {}, summary ? clock(summary.audio_s) : "–"),
-    h("td", {}, verdictChip(verdictOf(session)?.kind)));
+    h("td", {}, session.erased_at_ms ? "–" : verdictChip(verdictOf(session)?.kind)));
   return row;
 }

@@ -1,6 +1,6 @@
 /** What is known of the call. */
 import { fill, h } from "../dom.js";
-import { fullMoment, span } from "../format.js";
+import { clock, fullMoment, span } from "../format.js";
 import { t, tWord } from "../i18n.js";
 
 /** Fill the list of facts. */
@@ -12,8 +12,8 @@ export function showFacts(root, session) {
     ["customer", call.customer, t("facts.customer.about")],
     ["started", fullMoment(session.started_at_ms)],
     ["ended", session.ended_at_ms ? `${fullMoment(session.ended_at_ms)} · ${tWord("ended", session.ended)}` : ""],
-    ["length", summary ? span(summary.audio_s) : ""],
-    ["speech", summary ? span(summary.customer_speech_s) : ""],
+    ["length", summary ? clock(summary.audio_s) : ""],
+    ["speech", summary ? clock(summary.customer_speech_s) : ""],
     ["gaps", summary?.gaps_s ? span(summary.gaps_s) : ""],
     ["zone", call.time_zone], ["consent", agreed], ["basis", consent.lawful_basis],
     ["policy", session.policy], ["model", session.model], ["evidence", session.evidence_id],

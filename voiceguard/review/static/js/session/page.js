@@ -39,8 +39,9 @@ class SessionView {
 
   async load() {
     try {
-      const [session, events] = await Promise.all([this.get(), this.get("events")]);
-      const outline = session.audio_kept ? await this.get("waveform").catch(() => null) : null;
+      const session = await this.get();
+      const [events, outline] = session.erased_at_ms ? [] : await Promise.all([
+        this.get("events"), session.audio_kept ? this.get("waveform").catch(() => null) : null]);
       if (this.left) return;
       this.session = session;
       if (session.erased_at_ms) this.showErased();
@@ -57,7 +58,9 @@ class SessionView {
   showErased() {
     const custody = h("section.card");
     if (this.me.role === "compliance") showCustody(custody, this.session, () => {});
-    fill(this.root, this.header(), h("div.card.empty", {}, h("p", {}, t("session.erased.text", { time: fullMoment(this.session.erased_at_ms) }))), this.me.role === "compliance" ? custody : null);
+    fill(this.root, this.header(), h("div.erased", {},
+      h("div.card.empty", {}, h("p", {}, t("session.erased.text", { time: fullMoment(this.session.erased_at_ms) }))),
+      this.me.role === "compliance" ? custody : null));
     this.listenToKeys();
   }
 

@@ -18,7 +18,7 @@ export class Player {
     this.media.preload = "none";
     this.hooks = hooks;
     this.isReady = false;
-    this.waiting_s = 0;
+    this.sought_s = 0;
     const nonce = document.querySelector("meta[name=style-nonce]").content;
     this.surfer = WaveSurfer.create({
       container: lanes,
@@ -34,7 +34,7 @@ export class Player {
     this.surfer.on("ready", () => {
       this.isReady = true;
       this.follow();
-      this.seek(this.waiting_s);
+      this.seek(this.sought_s);
     });
     this.surfer.on("timeupdate", (at_s) => hooks.onTime(at_s));
     this.surfer.on("play", () => hooks.onState(true));
@@ -64,9 +64,9 @@ export class Player {
     this.surfer.setScroll((this.viewport.start / this.viewport.duration) * this.surfer.getWrapper().scrollWidth);
   }
 
-  /** Where one is; before the outline is drawn, where one will be. */
+  /** Where one is; until something is loaded, where one will be: browsers say 0 until then. */
   get at_s() {
-    return this.isReady ? this.media.currentTime : this.waiting_s;
+    return this.media.readyState ? this.media.currentTime : this.sought_s;
   }
 
   get isPlaying() {
@@ -75,8 +75,8 @@ export class Player {
 
   seek(at_s) {
     const inside = Math.min(Math.max(0, at_s), this.viewport.duration);
+    this.sought_s = inside;
     if (this.isReady) this.surfer.setTime(inside);
-    else this.waiting_s = inside;
     this.hooks.onTime(inside);
   }
 
