@@ -41,9 +41,9 @@ PAGE: Final = 50
 _DAY_MS: Final = 86_400_000
 
 
-def random_filter(rng: random.Random, sessions: int) -> SessionFilter:
+def random_filter(rng: random.Random, sessions: int, end_ms: int = END_MS) -> SessionFilter:
     """Return a filter as a reviewer might set it: up to four of its fields."""
-    start_ms = END_MS - rng.randrange(SPAN_DAYS * _DAY_MS)
+    start_ms = end_ms - rng.randrange(SPAN_DAYS * _DAY_MS)
     values: dict[str, object] = {
         "high_sensitivity_only": True,
         "min_level": rng.randint(2, 4),

@@ -46,6 +46,10 @@ class Sealer(Protocol):
         """Return what is stored of the payload of a session's leaf of this number."""
         ...
 
+    def customer(self, tenant: str, number: int) -> str:
+        """Return the pseudonym of one of a tenant's customers, 0 to CUSTOMERS - 1."""
+        ...
+
 
 TENANTS: Final = {"acme": 0.9, "borealis": 0.07, "cygnus": 0.03}
 """Share of the sessions by tenant."""
@@ -133,7 +137,7 @@ class _Writer:
         call = _Call.invent(self.rng, index, opened_at_ms)
         self._number = 0
         wrapped = self.sealer.key(call.uid) if self.sealer else ("d3JhcHBlZC1rZXk=" * 5, "k1")
-        opened = call.opened(self.rng, *wrapped)
+        opened = call.opened(self.rng, *wrapped, customer=self._customer)
         self._add(call.uid, LeafKind.OPENED, opened, opened_at_ms, _session_json(call.uid, opened))
         batch, lines = call.events(self.rng)
         self._add(call.uid, LeafKind.EVENTS, batch, call.closed_at_ms, lines)
@@ -143,6 +147,9 @@ class _Writer:
         payload = canonical_json({"ended": closed.ended, "events": closed.events})
         self._add(call.uid, LeafKind.CLOSED, closed, call.closed_at_ms, payload)
         self._write_review(call, batch)
+
+    def _customer(self, tenant: str, number: int) -> str:
+        return self.sealer.customer(tenant, number) if self.sealer else f"{number:064x}"
 
     def _write_review(self, call: _Call, batch: EventBatch) -> None:
         rng, uid, at_ms = self.rng, call.uid, call.closed_at_ms
@@ -215,15 +222,22 @@ class _Call:
         """On the audio clock."""
         return round(self.length_s * 0.6, 2)
 
-    def opened(self, rng: random.Random, wrapped_key: str, key_id: str) -> Opened:
+    def opened(
+        self,
+        rng: random.Random,
+        wrapped_key: str,
+        key_id: str,
+        customer: Callable[[str, int], str],
+    ) -> Opened:
+        tenant = _pick(rng, TENANTS)
         return Opened(
-            tenant=_pick(rng, TENANTS),
+            tenant=tenant,
             session_id=f"session-{self.index}",
             call_id=f"call-{self.index}",
             # Zipf-like: a few campaigns have most of the calls.
             campaign=f"campaign-{int(CAMPAIGNS ** rng.random())}",
             agent_id=f"agent-{rng.randrange(AGENTS)}",
-            customer=f"{rng.randrange(CUSTOMERS):064x}",
+            customer=customer(tenant, rng.randrange(CUSTOMERS)),
             call_started_at_ms=self.opened_at_ms - 800,
             opened_at_ms=self.opened_at_ms,
             policy_version="default@sha256:5bd1f0a2c3d4e5f6",

@@ -40,6 +40,9 @@ def test_sealer_is_asked_for_keys_and_payloads():
         def seal(self, uid, number, salt, payload):
             return b"%s:%d:" % (uid.encode(), number) + salt + payload
 
+        def customer(self, tenant, number):
+            return f"{tenant}-{number}"
+
     (batch,) = generate(3, 1, Sealer())
     for record in batch:
         leaf = record.leaf

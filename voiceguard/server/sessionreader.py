@@ -141,9 +141,8 @@ class SessionReader:
             )
             for record in records:
                 # Not splitlines: texts within may hold other ends of lines, such as U+2028.
-                lines = record.payload.decode().removesuffix("\n").split("\n")
-                yield from lines
-                facts = Leaf.from_bytes(record.leaf).facts
-                first = int(facts["first"]) + int(facts["count"])
+                yield from record.payload.decode().removesuffix("\n").split("\n")
             if len(records) < BATCH_RECORDS:
                 return
+            facts = Leaf.from_bytes(records[-1].leaf).facts
+            first = int(facts["first"]) + int(facts["count"])

@@ -10,11 +10,12 @@ import dataclasses
 import enum
 import json
 import re
-from collections.abc import Callable, Mapping
+import typing
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from voiceguard.core import events as core
-from voiceguard.core.events import AlertLevel, Event, HandoffOutcome, HandoffReason, SignalQuality
+from voiceguard.core.events import AlertLevel, Event
 
 EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     core.SpeechStarted,
@@ -42,23 +43,59 @@ EVENT_NAMES: Final[Mapping[type[Event], str]] = {
 _TYPES: Final[Mapping[str, Callable[..., Event]]] = {
     name: kind for kind, name in EVENT_NAMES.items()
 }
-_FIELDS: Final = {
-    kind: tuple(item.name for item in dataclasses.fields(kind)) for kind in EVENT_TYPES
-}
 
-_READERS: Final[Mapping[str, Callable[[Any], object]]] = {
-    "level": lambda name: AlertLevel[name.upper()],
-    "previous_level": lambda name: AlertLevel[name.upper()],
-    "peak_level": lambda name: AlertLevel[name.upper()],
-    "quality": SignalQuality,
-    "outcome": HandoffOutcome,
-}
-"""Fields whose JSON is not their value."""
+_LEVEL_NAMES: Final = {level: level.name.lower() for level in AlertLevel}
+_LEVELS: Final = {name: level for level, name in _LEVEL_NAMES.items()}
 
 _encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_decode: Final = json.JSONDecoder().decode
 
 _DIGITS: Final = 5
 """Decimals kept of scores and indices: more than a model is good for."""
+
+
+Convert = Callable[[Any], object]
+
+
+def _writer(annotation: object) -> Convert | None:
+    """Return what turns a field of a type into what JSON holds; None: it stays as it is."""
+    if annotation is float:
+        return lambda number: round(number, _DIGITS)
+    if typing.get_origin(annotation) is Mapping:
+        return lambda scores: {name: round(number, _DIGITS) for name, number in scores.items()}
+    if annotation is AlertLevel:
+        return _LEVEL_NAMES.__getitem__
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return lambda member: member.value
+    return None
+
+
+def _reader(annotation: object) -> Convert | None:
+    """Return the opposite of `_writer`. What was rounded stays so."""
+    if annotation is AlertLevel:
+        return _LEVELS.__getitem__
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return {member.value: member for member in annotation}.__getitem__
+    return None
+
+
+_HINTS: Final = {kind: typing.get_type_hints(kind) for kind in EVENT_TYPES}
+
+_WRITERS: Final[Mapping[type[Event], Sequence[tuple[str, Convert | None]]]] = {
+    kind: [(item.name, _writer(_HINTS[kind][item.name])) for item in dataclasses.fields(kind)]
+    for kind in EVENT_TYPES
+}
+"""All fields, in their order."""
+
+_READERS: Final[Mapping[str, Sequence[tuple[str, Convert]]]] = {
+    EVENT_NAMES[kind]: [
+        (item.name, read)
+        for item in dataclasses.fields(kind)
+        if (read := _reader(_HINTS[kind][item.name])) is not None
+    ]
+    for kind in EVENT_TYPES
+}
+"""Fields whose JSON is not their value, by the name of the event."""
 
 
 def event_to_line(event: Event, sequence: int, at_ms: int) -> str:
@@ -71,8 +108,9 @@ def event_to_line(event: Event, sequence: int, at_ms: int) -> str:
     """
     kind = type(event)
     values: dict[str, object] = {"seq": sequence, "at_ms": at_ms, "event": EVENT_NAMES[kind]}
-    for name in _FIELDS[kind]:
-        values[name] = _plain(getattr(event, name))
+    for name, write in _WRITERS[kind]:
+        value = getattr(event, name)
+        values[name] = value if write is None else write(value)
     return _encode(values)
 
 
@@ -82,34 +120,9 @@ def event_from_line(line: str) -> tuple[Event, int, int]:
     Raises:
         ValueError, KeyError, TypeError: it was something else that wrote the line.
     """
-    values = json.loads(line)
+    values = _decode(line)
     sequence, at_ms = int(values.pop("seq")), int(values.pop("at_ms"))
-    kind = _TYPES[values.pop("event")]
-    read: dict[str, Any] = {name: _read_field(name, value) for name, value in values.items()}
-    if kind is core.HandoffRequested:
-        read["reason"] = HandoffReason(read["reason"])
-    event: Event = kind(**read)
-    return event, sequence, at_ms
-
-
-def _read_field(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever JSON holds
-    reader = _READERS.get(name)
-    return value if reader is None else reader(value)
-
-
-def _plain(value: object) -> object:
-    # For each field of each event of each call: the usual types first, without a match.
-    kind = type(value)
-    if kind is int or kind is str or kind is bool:
-        return value
-    if isinstance(value, float):
-        return round(value, _DIGITS)
-    match value:
-        case AlertLevel():
-            return value.name.lower()
-        case enum.Enum():
-            return value.value
-        case Mapping():
-            return {name: round(number, _DIGITS) for name, number in value.items()}
-        case _:
-            return value
+    name = values.pop("event")
+    for field, read in _READERS[name]:
+        values[field] = read(values[field])
+    return _TYPES[name](**values), sequence, at_ms

@@ -369,8 +369,10 @@ def _sessions(connection: Connection, uids: Sequence[str]) -> tuple[SessionRow, 
     settlements = _children(connection, SETTLEMENTS, SettlementRow, uids)
     verdicts = _children(connection, VERDICTS, VerdictRow, uids)
     found: dict[str, SessionRow] = {}
-    for row in connection.execute(select(SESSIONS).where(SESSIONS.c.uid.in_(uids))).mappings():
-        values = dict(row)
+    result = connection.execute(select(SESSIONS).where(SESSIONS.c.uid.in_(uids)))
+    names = tuple(result.keys())
+    for row in result:
+        values: dict[str, Any] = dict(zip(names, row, strict=True))
         chosen_id, repetition = values.pop("chosen_id"), values.pop("repetition")
         uid = values["uid"]
         found[uid] = SessionRow(
