@@ -25,7 +25,7 @@ from voiceguard.server.lifecycle import channel_options
 from voiceguard.server.logs import new_log
 from voiceguard.server.metrics import ServerMetrics
 from voiceguard.server.review import ReviewService, review_service
-from voiceguard.server.reviewers import add_password, add_token
+from voiceguard.server.reviewers import ReviewersFile, add_password, add_token
 from voiceguard.server.settings import ServerSettings
 from voiceguard.server.tokens import TokenFile
 from voiceguard.store.archive import Archive
@@ -218,7 +218,15 @@ async def reviewing(folder: Path, new_binder=None, **changes) -> AsyncIterator[R
     archive = await asyncio.to_thread(Archive.open, ArchiveSettings(data_dir=folder / "data"))
     archive.start()
     binder = PlainBinder() if new_binder is None else new_binder(archive, folder / "data")
-    service = review_service(settings, archive, hub, binder=binder, metrics=metrics, log=log)
+    service = review_service(
+        settings,
+        ReviewersFile(reviewers),
+        archive,
+        hub,
+        binder=binder,
+        metrics=metrics,
+        log=log,
+    )
     tokens_file = settings.tokens_file
     callers = None if tokens_file is None else TokenFile(tokens_file)
     door = Doorkeeper(
