@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 
 CALLS = 6
 
-LONG = angry_call() * 5
+LONG = angry_call() * 2
 """So long that its sending goes on when the server is killed."""
 
 
