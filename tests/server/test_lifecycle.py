@@ -186,7 +186,8 @@ from pathlib import Path
 from voiceguard.app import serve
 from voiceguard.server.settings import ServerSettings
 settings = ServerSettings(listen="127.0.0.1:0", model_dir=Path(sys.argv[1]), log_format="json",
-    policies_dir=Path(sys.argv[2]), metrics_listen="", drain_grace_s=float(sys.argv[3]), keep_sessions=False)
+    policies_dir=Path(sys.argv[2]), metrics_listen="", drain_grace_s=float(sys.argv[3]),
+    keep_sessions=False)
 asyncio.run(serve(settings, on_ready=lambda address: print(address.target, flush=True)))
 """
 
