@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from voiceguard.server.metrics import ServerMetrics
 from voiceguard.v1 import monitor_pb2
 
 ROOT = Path(__file__).parents[1]
@@ -80,6 +81,39 @@ def test_every_event_and_every_setting_of_a_policy_is_documented() -> None:
     shipped = (ROOT / "voiceguard" / "policies" / "default.toml").read_text("utf-8")
     for name in re.findall(r"^(\w+) =", shipped, re.MULTILINE):
         assert name in policies, name
+
+
+def operations_lack(names: set[str]) -> list[str]:
+    operations = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    return sorted(name for name in names if not re.search(rf"\b{name}\b", operations))
+
+
+def found_in_server(pattern: str) -> set[str]:
+    sources = [*(ROOT / "voiceguard" / "server").glob("*.py"), ROOT / "voiceguard" / "app.py"]
+    return {
+        name for path in sources for name in re.findall(pattern, path.read_text(encoding="utf-8"))
+    }
+
+
+def test_every_metric_is_documented() -> None:
+    names = {
+        f"{metric.name}_total" if metric.type == "counter" else metric.name
+        for metric in ServerMetrics().registry.collect()
+    }
+    assert len(names) > 15
+    assert operations_lack(names) == []
+
+
+def test_every_reason_of_a_refusal_is_documented() -> None:
+    reasons = found_in_server(r'"([A-Z][A-Z_]{4,})"') - {"CONSENT"}  # a subject of another field
+    assert {"INTERNAL", "SESSION_ERASED", "STORE_UNAVAILABLE", "OUT_OF_ORDER"} <= reasons
+    assert operations_lack(reasons) == []
+
+
+def test_every_event_of_the_log_is_documented() -> None:
+    events = found_in_server(r'\b(?:_?log\.(?:info|warning|error)|say)\(\s*"(\w+)"')
+    assert {"server_started", "store_state", "master_key_made", "timestamp_failed"} <= events
+    assert operations_lack(events) == []
 
 
 def test_every_place_that_states_accuracy_says_what_it_was_measured_on() -> None:

@@ -34,6 +34,7 @@ from voiceguard.server.metrics import MetricsEndpoint, ServerMetrics
 from voiceguard.server.policies import PolicyShelf
 from voiceguard.server.registry import SessionRegistry
 from voiceguard.server.review import review_service, wall_ms
+from voiceguard.server.reviewers import ReviewersFile
 from voiceguard.server.scoring import SessionScoring
 from voiceguard.server.settings import ServerSettings
 from voiceguard.server.terms import SessionLimits
@@ -149,10 +150,23 @@ async def _build(
     witnesses: Witnesses = ForgottenSessions(wall_ms)
     if settings.keep_sessions:
         hub = AlertHub()
+        # Before the store is opened, which takes note of every start.
+        reviewers = _reviewers(settings)
         archive = await parts.enter_async_context(_open_archive(settings, log))
         identity = ModelIdentity(version, (_model_dir(settings) / MANIFEST_FILE).read_bytes())
         witnesses = KeptSessions(archive, hub, identity, wall_ms)
-        keeping = _keeping(settings, archive, hub, metrics, log)
+        keeping = Keeping(StoreWatch(archive, metrics, log), None)
+        if reviewers is not None:
+            review = review_service(
+                settings,
+                reviewers,
+                archive,
+                hub,
+                binder=EvidenceBinder(archive.log, _log_folder(settings)),
+                metrics=metrics,
+                log=log,
+            )
+            keeping = replace(keeping, review=review)
     scorer = AsyncScorer(
         model,
         ScoringLimits(deadline_s=settings.score_deadline_s),
@@ -200,8 +214,9 @@ async def _open_archive(
             log.warning("master_key_made", problem="keep a copy of master.key elsewhere")
         keeper = None
         if settings.timestamp_url:
-            log_folder = where.data_dir / LOG_FOLDER
-            keeper = TimestampKeeper(log_folder, settings.timestamp_url, archive.log.checkpoint)
+            keeper = TimestampKeeper(
+                _log_folder(settings), settings.timestamp_url, archive.log.checkpoint
+            )
         archive.start()
         timestamping = None
         if keeper is not None:
@@ -216,23 +231,12 @@ async def _open_archive(
         await asyncio.to_thread(archive.close, CLOSE_STORE_S)
 
 
-def _keeping(
-    settings: ServerSettings,
-    archive: Archive,
-    hub: AlertHub,
-    metrics: ServerMetrics,
-    log: FilteringBoundLogger,
-) -> Keeping:
-    log_folder = archive_settings(settings).data_dir / LOG_FOLDER
-    review = review_service(
-        settings,
-        archive,
-        hub,
-        binder=EvidenceBinder(archive.log, log_folder),
-        metrics=metrics,
-        log=log,
-    )
-    return Keeping(StoreWatch(archive, metrics, log), review)
+def _reviewers(settings: ServerSettings) -> ReviewersFile | None:
+    return None if settings.reviewers_file is None else ReviewersFile(settings.reviewers_file)
+
+
+def _log_folder(settings: ServerSettings) -> Path:
+    return archive_settings(settings).data_dir / LOG_FOLDER
 
 
 def _model_dir(settings: ServerSettings) -> Path:

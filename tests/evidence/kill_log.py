@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from voiceguard.evidence.audit import audit_log
-from voiceguard.evidence.checkpoints import Checkpoint, VerifierKey
+from voiceguard.evidence.checkpoints import open_checkpoint, parse_key
 from voiceguard.evidence.frames import frame
 from voiceguard.evidence.leaves import Leaf, LeafKind
 from voiceguard.evidence.log import EvidenceLog
@@ -104,9 +104,9 @@ def damage_as_a_power_cut_does(folder: Path, rng: random.Random) -> None:
 
 
 def check(folder: Path, signer: Signer, seed: int, round_: int, seen: Seen, rng) -> None:
-    key = VerifierKey.parse(signer.verifier_key)
+    key = parse_key(signer.verifier_key)
     if (folder / "checkpoint").exists():
-        signed = Checkpoint.open((folder / "checkpoint").read_bytes(), key)
+        signed = open_checkpoint((folder / "checkpoint").read_bytes(), key)
         assert seen.roots.setdefault(signed.size, signed.root) == signed.root
     before = (folder / "leaves").stat().st_size if (folder / "leaves").exists() else 0
     log = EvidenceLog.open(folder, signer)

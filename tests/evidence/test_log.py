@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.evidence import reference
 from voiceguard.core.errors import ConfigurationError
-from voiceguard.evidence.checkpoints import Checkpoint, VerifierKey
+from voiceguard.evidence.checkpoints import open_checkpoint, parse_key
 from voiceguard.evidence.errors import EvidenceError
 from voiceguard.evidence.frames import (
     FRAME_OVERHEAD_BYTES,
@@ -96,18 +96,19 @@ def test_proofs_of_the_log_hold(folder, signer) -> None:
 
 
 def test_checkpoints_are_signed_and_kept(folder, signer) -> None:
-    key = VerifierKey.parse(signer.verifier_key)
+    key = parse_key(signer.verifier_key)
     with EvidenceLog.open(folder, signer) as log:
-        assert Checkpoint.open(log.checkpoint(), key).size == 0
+        assert open_checkpoint(log.checkpoint(), key).size == 0
         log.append(numbered(0, 3))
         note = log.checkpoint()
         assert (folder / "checkpoint").read_bytes() == note
-        assert Checkpoint.open(note, key) == Checkpoint(ORIGIN, 3, log.root())
+        signed = open_checkpoint(note, key)
+        assert (signed.origin, signed.size, signed.root) == (ORIGIN, 3, log.root())
         stamp = (folder / "checkpoint").stat().st_ino
         assert log.checkpoint() == note
         assert (folder / "checkpoint").stat().st_ino == stamp  # nothing new, nothing written
         log.append(numbered(3, 2))
-    assert Checkpoint.open((folder / "checkpoint").read_bytes(), key).size == 5
+    assert open_checkpoint((folder / "checkpoint").read_bytes(), key).size == 5
     with EvidenceLog.open(folder, signer) as log:
         log.append(numbered(5, 1))
         assert (folder / "checkpoint").read_bytes() != note

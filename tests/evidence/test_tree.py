@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.evidence import reference
 from voiceguard.evidence import tree
+from voiceguard.evidence.verify import leaf_hash, proves_consistency, proves_inclusion
 
 MOST = 260
 
@@ -166,3 +167,30 @@ def test_leaves_that_are_not_there(index: int, size: int) -> None:
 def test_sizes_that_do_not_follow(old: int, new: int) -> None:
     with pytest.raises(ValueError, match="cannot begin"):
         tree.consistency_proof(old, new, STORED.read)
+
+
+@given(data=st.data())
+def test_the_verifier_accepts_our_proofs_and_no_others(data) -> None:
+    """The two share no code: `verify` stands alone."""
+    size = data.draw(st.integers(1, MOST), "size")
+    index = data.draw(st.integers(0, size - 1), "index")
+    old = data.draw(st.integers(1, size), "old")
+    stored = Stored(LEAVES[:size])
+    root, old_root = tree.tree_root(size, stored.read), tree.tree_root(old, stored.read)
+    hash_ = leaf_hash(LEAVES[index])
+    inclusion = tree.inclusion_proof(index, size, stored.read)
+    consistency = tree.consistency_proof(old, size, stored.read)
+    assert proves_inclusion(index, size, hash_, inclusion, root)
+    assert proves_consistency(old, size, old_root, root, consistency)
+    other = leaf_hash(b"another leaf")
+    assert not proves_inclusion(index, size, other, inclusion, root)
+    assert not proves_inclusion(index, size, hash_, [*inclusion, other], root)
+    assert not proves_inclusion(index, size, hash_, inclusion, other)
+    assert not proves_consistency(old, size, other, root, consistency)
+    assert not proves_consistency(old, size, old_root, root, [*consistency, other])
+    for place in range(len(inclusion)):
+        changed = [*inclusion[:place], other, *inclusion[place + 1 :]]
+        assert not proves_inclusion(index, size, hash_, changed, root)
+    for place in range(len(consistency)):
+        changed = [*consistency[:place], other, *consistency[place + 1 :]]
+        assert not proves_consistency(old, size, old_root, root, changed)

@@ -20,11 +20,12 @@ from voiceguard.resources import models_dir
 from voiceguard.server.accounts import Role
 from voiceguard.server.alerts import AlertHub
 from voiceguard.server.auth import Doorkeeper
+from voiceguard.server.evidencebinder import EvidenceBinder
 from voiceguard.server.lifecycle import channel_options
 from voiceguard.server.logs import new_log
 from voiceguard.server.metrics import ServerMetrics
 from voiceguard.server.review import ReviewService, review_service
-from voiceguard.server.reviewers import add_password, add_token
+from voiceguard.server.reviewers import ReviewersFile, add_password, add_token
 from voiceguard.server.settings import ServerSettings
 from voiceguard.server.tokens import TokenFile
 from voiceguard.store.archive import Archive
@@ -201,9 +202,14 @@ def write_reviewers(path: Path) -> dict[str, str]:
     return {name: add_token(path, tenant, name, role) for name, (tenant, role) in REVIEWERS.items()}
 
 
+def evidence_binder(archive: Archive, data_dir: Path) -> EvidenceBinder:
+    """Return the binder that a server has."""
+    return EvidenceBinder(archive.log, data_dir / "log")
+
+
 @asynccontextmanager
-async def reviewing(folder: Path, **changes) -> AsyncIterator[Rig]:
-    """Run a review service over an archive in a folder."""
+async def reviewing(folder: Path, new_binder=None, **changes) -> AsyncIterator[Rig]:
+    """Run a review service over an archive in a folder, with the plain binder or another."""
     reviewers = folder / "reviewers"
     tokens = write_reviewers(reviewers)
     settings = ServerSettings(listen="127.0.0.1:0", reviewers_file=reviewers, **changes)
@@ -211,7 +217,16 @@ async def reviewing(folder: Path, **changes) -> AsyncIterator[Rig]:
     log = new_log("info", "json", logged)
     archive = await asyncio.to_thread(Archive.open, ArchiveSettings(data_dir=folder / "data"))
     archive.start()
-    service = review_service(settings, archive, hub, binder=PlainBinder(), metrics=metrics, log=log)
+    binder = PlainBinder() if new_binder is None else new_binder(archive, folder / "data")
+    service = review_service(
+        settings,
+        ReviewersFile(reviewers),
+        archive,
+        hub,
+        binder=binder,
+        metrics=metrics,
+        log=log,
+    )
     tokens_file = settings.tokens_file
     callers = None if tokens_file is None else TokenFile(tokens_file)
     door = Doorkeeper(

@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import zipfile
 
 import grpc
 import pytest
 import soundfile
 
-from tests.server.reviewing import cheap_passwords, reviewing
+from tests.server.reviewing import cheap_passwords, evidence_binder, reviewing
 from tests.server.support import StreamError, calm_call, default_policy
 from voiceguard.core.policy import AudioKeeping
 from voiceguard.evidence.leaves import Leaf, LeafKind
+from voiceguard.evidence.verify import VerifierKey, verify_bundle
 from voiceguard.server import evidencesource
-from voiceguard.v1.review_pb2 import ExportEvidenceRequest, GetSessionRequest, ListAccessRequest
+from voiceguard.v1.review_pb2 import (
+    ExportEvidenceRequest,
+    GetSessionRequest,
+    ListAccessRequest,
+    RecordVerdictRequest,
+)
 
 CALL = "call-1"
 EXPORT = ExportEvidenceRequest(session_id=CALL)
@@ -76,6 +83,30 @@ async def test_evidence_is_all_of_a_session_and_ends_with_its_export(rig):
         ("ada", "viewed"),
         ("ada", "exported"),
     ]
+
+
+async def test_a_bundle_verifies_offline(tmp_path):
+    """With the binder that the server has, not the tests' plain one."""
+    audio = calm_call(6)
+    async with reviewing(tmp_path, evidence_binder) as rig:
+        await rig.keep(audio=audio)
+        verdict = RecordVerdictRequest(session_id=CALL, kind=1, comment="as it says")
+        await rig.ada.RecordVerdict(verdict)
+        bundles = [await exported(rig.ada), await exported(rig.carol)]
+        key = VerifierKey.parse(rig.archive.log.verifier_key)
+    for number, bundle in enumerate(bundles):
+        found = verify_bundle(io.BytesIO(bundle), key)
+        assert (found.ok, found.problems) == (True, ())
+        assert (found.facts.session_id, found.facts.verdicts) == (CALL, 1)
+        with zipfile.ZipFile(io.BytesIO(bundle)) as files:
+            flac = files.read("audio.flac")
+            by = json.loads(files.read("manifest.json"))["exported_by"]
+        assert soundfile.read(io.BytesIO(flac), dtype="int16")[0].tobytes() == audio
+        assert by == ("ada", "carol")[number]
+        for place in range(7, len(bundle), len(bundle) // 40):
+            changed = bytearray(bundle)
+            changed[place] ^= 1
+            assert not verify_bundle(io.BytesIO(changed), key).ok, place
 
 
 async def test_every_export_is_written_down(rig):

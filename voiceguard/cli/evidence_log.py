@@ -14,7 +14,7 @@ import click
 from voiceguard.cli.exits import ExitCode, note, report
 from voiceguard.core.errors import ConfigurationError
 from voiceguard.evidence.audit import AuditReport, audit_log
-from voiceguard.evidence.checkpoints import Checkpoint, VerifierKey
+from voiceguard.evidence.checkpoints import open_checkpoint, parse_key
 from voiceguard.evidence.files import PUBLIC_MODE, replace_durably
 from voiceguard.evidence.log import CHECKPOINT_NAME, read_public_key
 from voiceguard.evidence.timestamps import TimestampKeeper
@@ -156,18 +156,18 @@ def _own_key(folder: Path) -> str:
     found = read_public_key(folder)
     if found is None:
         raise click.UsageError(f"no public key beside the log in {folder}: give it with --key")
-    VerifierKey.parse(found)
+    parse_key(found)
     return found
 
 
 def _given_key(text: str) -> str:
     """Return a key that was given as itself, or as the name of a file with it."""
     try:
-        VerifierKey.parse(text)
+        parse_key(text)
     except ConfigurationError:
         try:
             content = Path(text).read_text("utf-8")
-            VerifierKey.parse(content)
+            parse_key(content)
         except (OSError, UnicodeDecodeError, ValueError, ConfigurationError):
             message = f"{text!r} is neither a public key of an evidence log nor a file with one"
             raise click.BadParameter(message, param_hint="--key") from None
@@ -183,7 +183,7 @@ def _newest_checkpoint(folder: Path, verifier_key: str) -> bytes:
         OSError: it cannot be read; a log that nothing was added to has none.
     """
     content = (folder / CHECKPOINT_NAME).read_bytes()
-    Checkpoint.open(content, VerifierKey.parse(verifier_key))
+    open_checkpoint(content, parse_key(verifier_key))
     return content
 
 

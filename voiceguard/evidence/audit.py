@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from voiceguard.evidence.checkpoints import Checkpoint, VerifierKey
+from voiceguard.evidence.checkpoints import open_checkpoint, parse_key
 from voiceguard.evidence.errors import EvidenceError
 from voiceguard.evidence.frames import find_frame, read_frames
 from voiceguard.evidence.log import CHECKPOINT_NAME
@@ -24,6 +24,7 @@ from voiceguard.evidence.sessions import SessionChecks
 from voiceguard.evidence.storage import HASHES_NAME, LEAVES_NAME, OFFSET, OFFSETS_NAME
 from voiceguard.evidence.timestamps import timestamped_checkpoints
 from voiceguard.evidence.tree import RightEdge
+from voiceguard.evidence.verify import Checkpoint, VerifierKey
 
 MAX_PROBLEMS: Final = 100
 """Problems that are written out; of more there is the number."""
@@ -91,7 +92,7 @@ def audit_log(
         ConfigurationError: the key is none.
         OSError: the log cannot be read.
     """
-    audit = _Audit(folder, VerifierKey.parse(verifier_key))
+    audit = _Audit(folder, parse_key(verifier_key))
     # The checkpoint first: whatever it signs is in the file by then.
     signed = audit.expect_file(folder / CHECKPOINT_NAME, f"log/{CHECKPOINT_NAME}")
     kept = None if older is None else audit.expect(older, "The older checkpoint")
@@ -174,7 +175,7 @@ class _Audit:
     def expect(self, note: bytes, name: str) -> Checkpoint | None:
         """Take a checkpoint that the leaves must agree with."""
         try:
-            checkpoint = Checkpoint.open(note, self.key)
+            checkpoint = open_checkpoint(note, self.key)
         except EvidenceError as error:
             self.report(f"{name} does not count: it is {error}.")
             return None

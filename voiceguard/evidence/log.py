@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from voiceguard.core.errors import ConfigurationError
 from voiceguard.evidence import tree
-from voiceguard.evidence.checkpoints import Checkpoint, VerifierKey
+from voiceguard.evidence.checkpoints import open_checkpoint, parse_key
 from voiceguard.evidence.errors import EvidenceError
 from voiceguard.evidence.files import (
     LOG_MODE,
@@ -24,6 +24,7 @@ from voiceguard.evidence.frames import FRAME_OVERHEAD_BYTES, frame
 from voiceguard.evidence.recovery import recover
 from voiceguard.evidence.signing import Signer, new_origin
 from voiceguard.evidence.storage import OFFSET, LeafStore
+from voiceguard.evidence.verify import Checkpoint
 
 CHECKPOINT_NAME: Final = "checkpoint"
 KEY_NAME: Final = "key.pub"
@@ -43,7 +44,7 @@ def choose_origin(folder: Path, wanted: str) -> str:
     if wanted:
         return wanted
     key = read_public_key(folder)
-    return new_origin() if key is None else VerifierKey.parse(key).name
+    return new_origin() if key is None else parse_key(key).name
 
 
 def read_public_key(folder: Path) -> str | None:
@@ -277,6 +278,6 @@ def _read_checkpoint(folder: Path, signer: Signer) -> tuple[bytes, Checkpoint | 
     except FileNotFoundError:
         return b"", None
     try:
-        return note, Checkpoint.open(note, VerifierKey.parse(signer.verifier_key))
+        return note, open_checkpoint(note, parse_key(signer.verifier_key))
     except EvidenceError as error:
         raise EvidenceError(f"{folder / CHECKPOINT_NAME}: {error}; nothing was changed") from error

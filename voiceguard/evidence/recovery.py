@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from voiceguard.evidence.checkpoints import Checkpoint
 from voiceguard.evidence.errors import EvidenceError
 from voiceguard.evidence.frames import find_frame, read_frames
 from voiceguard.evidence.storage import LEAVES_NAME, OFFSET, LeafStore
 from voiceguard.evidence.tree import RightEdge, tree_root
+from voiceguard.evidence.verify import Checkpoint
 
 TAIL_LEAVES: Final = 64
 """Leaves before the last checkpoint that are compared with the index at each start."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import secrets
 from pathlib import Path
 from typing import Final
@@ -24,11 +23,10 @@ from cryptography.hazmat.primitives.serialization import (
 
 from voiceguard.core.errors import ConfigurationError
 from voiceguard.evidence.files import PRIVATE_MODE, check_private_file, create_durably
+from voiceguard.evidence.verify import VerifierKey
 
 ED25519: Final = b"\x01"
 """Signature type of Ed25519 in signed notes."""
-
-KEY_ID_BYTES: Final = 4
 
 MAX_ORIGIN_CHARACTERS: Final = 200
 """More than any name needs, and few enough for a line that people read."""
@@ -58,16 +56,6 @@ def new_origin() -> str:
     return f"voiceguard/{secrets.token_hex(8)}"
 
 
-def key_id(name: str, public_key: bytes) -> bytes:
-    """Return the four bytes that tell keys of one name apart (C2SP signed-note, "Signatures").
-
-    Args:
-        name: of the key, which is the log's origin.
-        public_key: 32 bytes (RFC 8032).
-    """
-    return hashlib.sha256(name.encode() + b"\n" + ED25519 + public_key).digest()[:KEY_ID_BYTES]
-
-
 class Signer:
     """Signs checkpoints of one log.
 
@@ -83,7 +71,7 @@ class Signer:
         check_origin(origin)
         self._private_key = private_key
         self._public_key = private_key.public_key().public_bytes_raw()
-        self._key_id = key_id(origin, self._public_key)
+        self._key_id = VerifierKey(origin, self._public_key).id_
         self.origin = origin
 
     @classmethod

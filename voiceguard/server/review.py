@@ -300,33 +300,29 @@ def check_audio(row: SessionRow) -> None:
 
 def review_service(
     settings: ServerSettings,
+    reviewers: ReviewersFile,
     archive: Archive,
     hub: AlertHub,
     *,
     binder: BundleBinder,
     metrics: ServerMetrics,
     log: FilteringBoundLogger,
-) -> ReviewService | None:
-    """Return the service for reviewers; None: there is no file of reviewers.
+) -> ReviewService:
+    """Return the service for reviewers.
 
     The server gives its `gate` to the `Doorkeeper` and its `handlers()` to grpc, and calls
     `reload` on SIGHUP, `drain` when it drains, and `close` once grpc has stopped.
 
     Args:
         settings: of the server.
+        reviewers: who may come in.
         archive: keeps the sessions, started.
         hub: that live sessions tell of alerts.
         binder: makes evidence bundles.
         metrics: counts requests.
         log: says what was refused.
-
-    Raises:
-        ConfigurationError: the file of reviewers is missing, open to others, or has a bad line.
     """
-    if settings.reviewers_file is None:
-        return None
-    tokens = SignInTokens(archive.keys.token_key)
-    gate = ReviewGate(ReviewersFile(settings.reviewers_file), tokens, wall_ms)
+    gate = ReviewGate(reviewers, SignInTokens(archive.keys.token_key), wall_ms)
     return ReviewService(
         archive=archive,
         binder=binder,
