@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from voiceguard.server.accounts import Role
-from voiceguard.server.reviewers import add_password, add_token
+from voiceguard.server.reviewing.accounts import Role
+from voiceguard.server.reviewing.reviewers import add_password, add_token
 
 REVIEWER: Final = "rita"
 PASSWORD: Final = "correct horse battery"  # noqa: S105 - of a server that lives for seconds

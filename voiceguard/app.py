@@ -23,9 +23,7 @@ from voiceguard.engine.model import StressModel
 from voiceguard.engine.scoring import ScoringLimits
 from voiceguard.evidence.timestamps import TimestampKeeper
 from voiceguard.server.admission import Ear, FrontDesk
-from voiceguard.server.alerts import AlertHub
 from voiceguard.server.archiving import archive_settings
-from voiceguard.server.evidencebinder import EvidenceBinder
 from voiceguard.server.housekeeping import StoreWatch, keep_timestamping
 from voiceguard.server.keeping import ForgottenSessions, KeptSessions, ModelIdentity
 from voiceguard.server.lifecycle import BoundAddress, Keeping, MonitorServer
@@ -33,8 +31,10 @@ from voiceguard.server.logs import describe_defect, new_log
 from voiceguard.server.metrics import MetricsEndpoint, ServerMetrics
 from voiceguard.server.policies import PolicyShelf
 from voiceguard.server.registry import SessionRegistry
-from voiceguard.server.review import review_service, wall_ms
-from voiceguard.server.reviewers import ReviewersFile
+from voiceguard.server.reviewing.alerts import AlertHub
+from voiceguard.server.reviewing.evidencebinder import EvidenceBinder
+from voiceguard.server.reviewing.reviewers import ReviewersFile
+from voiceguard.server.reviewing.service import review_service, wall_ms
 from voiceguard.server.scoring import SessionScoring
 from voiceguard.server.settings import ServerSettings
 from voiceguard.server.terms import SessionLimits

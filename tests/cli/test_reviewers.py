@@ -14,8 +14,8 @@ import pytest
 
 from tests.server.reviewing import cheap_passwords, reviewing
 from voiceguard.cli.exits import ExitCode
-from voiceguard.server.accounts import Role, read_accounts
-from voiceguard.server.reviewers import ReviewersFile
+from voiceguard.server.reviewing.accounts import Role, read_accounts
+from voiceguard.server.reviewing.reviewers import ReviewersFile
 
 PASSWORD = "correct horse"
 

@@ -13,7 +13,7 @@ from tests.review.browser import served_page
 from tests.review.conftest import OURS, sign_in, tone
 from tests.review.servicer import RATE_HZ, serving
 from voiceguard.review.wav import ByteRange, parse_head, pcm_head
-from voiceguard.server.reviewaudio import AudioRange
+from voiceguard.server.reviewing.audio import AudioRange
 from voiceguard.v1 import review_pb2 as rpb
 
 HEAD_BYTES = 44

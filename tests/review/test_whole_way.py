@@ -28,8 +28,8 @@ from voiceguard.client import MonitorClient, ReviewClient, session_config
 from voiceguard.core.events import AudioFormat, Consent, ConsentState, Encoding, Role
 from voiceguard.evidence.verify import VerifierKey, verify_bundle
 from voiceguard.resources import samples_dir
-from voiceguard.server.accounts import Role as Rank
-from voiceguard.server.reviewers import add_password, add_token
+from voiceguard.server.reviewing.accounts import Role as Rank
+from voiceguard.server.reviewing.reviewers import add_password, add_token
 from voiceguard.server.settings import ServerSettings
 from voiceguard.v1 import monitor_pb2 as pb
 from voiceguard.v1 import review_pb2 as rpb

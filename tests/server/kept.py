@@ -17,10 +17,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.server.reviewing import Asking
 from tests.server.support import RunningServer, StreamError, eventually, kinds, make_config, running
 from voiceguard.evidence.verify import Verdict, VerifierKey, verify_bundle
-from voiceguard.server.accounts import Role
-from voiceguard.server.alerts import AlertHub
 from voiceguard.server.auth import LOCAL_TENANT
-from voiceguard.server.reviewers import add_token
+from voiceguard.server.reviewing.accounts import Role
+from voiceguard.server.reviewing.alerts import AlertHub
+from voiceguard.server.reviewing.reviewers import add_token
 from voiceguard.server.settings import ServerSettings
 from voiceguard.store.archive import Archive
 from voiceguard.v1 import monitor_pb2 as pb

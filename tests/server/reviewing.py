@@ -17,15 +17,15 @@ from tests.server.support import CUSTOMER, as_stream_error, default_policy, even
 from voiceguard.core.events import AudioFormat, Consent, ConsentState, Event
 from voiceguard.core.policy import AudioKeeping
 from voiceguard.resources import models_dir
-from voiceguard.server.accounts import Role
-from voiceguard.server.alerts import AlertHub
 from voiceguard.server.auth import Doorkeeper
-from voiceguard.server.evidencebinder import EvidenceBinder
 from voiceguard.server.lifecycle import channel_options
 from voiceguard.server.logs import new_log
 from voiceguard.server.metrics import ServerMetrics
-from voiceguard.server.review import ReviewService, review_service
-from voiceguard.server.reviewers import ReviewersFile, add_password, add_token
+from voiceguard.server.reviewing.accounts import Role
+from voiceguard.server.reviewing.alerts import AlertHub
+from voiceguard.server.reviewing.evidencebinder import EvidenceBinder
+from voiceguard.server.reviewing.reviewers import ReviewersFile, add_password, add_token
+from voiceguard.server.reviewing.service import ReviewService, review_service
 from voiceguard.server.settings import ServerSettings
 from voiceguard.server.tokens import TokenFile
 from voiceguard.store.archive import Archive
@@ -258,7 +258,7 @@ async def reviewing(folder: Path, new_binder=None, **changes) -> AsyncIterator[R
 
 def cheap_passwords(monkeypatch) -> None:
     """Make new passwords quick to check."""
-    monkeypatch.setattr("voiceguard.server.accounts.SCRYPT_N", 16)
+    monkeypatch.setattr("voiceguard.server.reviewing.accounts.SCRYPT_N", 16)
 
 
 def audio_format(*roles) -> AudioFormat:

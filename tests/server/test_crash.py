@@ -24,9 +24,9 @@ from tests.server.support import (
     pieces,
 )
 from voiceguard.evidence.audit import audit_log
-from voiceguard.server.accounts import Role
 from voiceguard.server.auth import LOCAL_TENANT
-from voiceguard.server.reviewers import add_token
+from voiceguard.server.reviewing.accounts import Role
+from voiceguard.server.reviewing.reviewers import add_token
 from voiceguard.v1 import review_pb2 as rpb
 from voiceguard.wire import event_to_proto
 

@@ -26,9 +26,9 @@ from tests.server.support import (
 )
 from voiceguard.app import serve
 from voiceguard.core.errors import ConfigurationError, ModelError, PolicyError
-from voiceguard.server.accounts import Role
 from voiceguard.server.auth import METHODS, MONITOR_SERVICE
-from voiceguard.server.reviewers import add_token
+from voiceguard.server.reviewing.accounts import Role
+from voiceguard.server.reviewing.reviewers import add_token
 from voiceguard.v1 import monitor_pb2 as pb
 
 SERVING = health_pb2.HealthCheckResponse.SERVING

@@ -21,7 +21,7 @@ from tests.server.support import (
 )
 from voiceguard.core.events import Role
 from voiceguard.core.policy import AudioKeeping
-from voiceguard.server import accessbook, storethreads
+from voiceguard.server.reviewing import accessbook, threads
 from voiceguard.store.errors import DatabaseUnavailableError
 from voiceguard.v1 import review_pb2 as rpb
 from voiceguard.v1.review_pb2 import (
@@ -220,7 +220,7 @@ async def test_nothing_is_shown_that_cannot_be_written_down(rig, monkeypatch):
     ):
         error = await error_of(ask)
         assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
-        assert error.retry_after_s == storethreads.AWAY_RETRY_S
+        assert error.retry_after_s == threads.AWAY_RETRY_S
 
 
 async def test_only_compliance_sees_who_looked(rig):
@@ -292,7 +292,7 @@ async def test_the_longest_comment_in_any_script(rig):
 
 
 async def test_only_so_many_verdicts(rig, monkeypatch):
-    monkeypatch.setattr("voiceguard.server.reviewactions.MAX_VERDICTS", 2)
+    monkeypatch.setattr("voiceguard.server.reviewing.actions.MAX_VERDICTS", 2)
     await rig.keep(keep_audio=AudioKeeping.NONE)
     request = RecordVerdictRequest(session_id=CALL, kind=1)
     for _ in range(2):
@@ -425,7 +425,7 @@ async def test_the_database_is_away(rig, monkeypatch):
         monkeypatch.setattr(rig.archive.finder, name, away)
         error = await error_of(getattr(rig.ada, method)(request))
         assert (error.code, error.reason) == (grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
-        assert error.retry_after_s == storethreads.AWAY_RETRY_S
+        assert error.retry_after_s == threads.AWAY_RETRY_S
         labels = {"method": method, "code": "UNAVAILABLE"}
         assert rig.metric("voiceguard_review_requests_total", **labels) == 1
 

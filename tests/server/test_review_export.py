@@ -16,7 +16,7 @@ from tests.server.support import StreamError, calm_call, default_policy
 from voiceguard.core.policy import AudioKeeping
 from voiceguard.evidence.leaves import Leaf, LeafKind
 from voiceguard.evidence.verify import VerifierKey, verify_bundle
-from voiceguard.server import evidencesource
+from voiceguard.server.reviewing import evidencesource
 from voiceguard.v1.review_pb2 import (
     ExportEvidenceRequest,
     GetSessionRequest,

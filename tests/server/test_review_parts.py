@@ -17,10 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceguard.core.errors import ClientError
-from voiceguard.server.alerts import MAX_WAITING, MAX_WATCHERS, AlertHub
-from voiceguard.server.pagetokens import MAX_AGE_MS, PageTokens
-from voiceguard.server.reviewaudio import CHUNK_BYTES, AudioRange, range_from_proto, wav_chunks
-from voiceguard.server.reviewwire import (
+from voiceguard.server.reviewing.alerts import MAX_WAITING, MAX_WATCHERS, AlertHub
+from voiceguard.server.reviewing.audio import CHUNK_BYTES, AudioRange, range_from_proto, wav_chunks
+from voiceguard.server.reviewing.pagetokens import MAX_AGE_MS, PageTokens
+from voiceguard.server.reviewing.threads import MAX_WAITING as MAX_WORK
+from voiceguard.server.reviewing.threads import StoreThreads
+from voiceguard.server.reviewing.wire import (
     check_comment,
     check_filter,
     milliseconds_from_proto,
@@ -28,8 +30,6 @@ from voiceguard.server.reviewwire import (
     timestamp,
 )
 from voiceguard.server.status import CallRefusedError
-from voiceguard.server.storethreads import MAX_WAITING as MAX_WORK
-from voiceguard.server.storethreads import StoreThreads
 from voiceguard.v1 import monitor_pb2 as pb
 from voiceguard.v1 import review_pb2 as rpb
 
@@ -338,7 +338,7 @@ async def test_closed_threads_take_no_work():
 
 
 async def test_work_that_takes_too_long_is_given_up(monkeypatch):
-    monkeypatch.setattr("voiceguard.server.storethreads.WORK_S", 0.01)
+    monkeypatch.setattr("voiceguard.server.reviewing.threads.WORK_S", 0.01)
     threads, gate = StoreThreads(), threading.Event()
     try:
         with pytest.raises(CallRefusedError) as caught:

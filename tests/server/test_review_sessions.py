@@ -23,7 +23,7 @@ from tests.server.support import (
 )
 from voiceguard.core.events import HandoffOutcome, HandoffSettled, SessionFinished
 from voiceguard.core.policy import AudioKeeping
-from voiceguard.server.reviewwire import timestamp
+from voiceguard.server.reviewing.wire import timestamp
 from voiceguard.v1 import monitor_pb2 as pb
 from voiceguard.v1 import review_pb2 as rpb
 from voiceguard.v1.review_pb2 import (
@@ -287,7 +287,7 @@ async def test_pages(rig):
 
 @pytest.mark.parametrize("order_by", ["started_at desc", "peak_pressure_index desc"])
 async def test_a_page_that_is_too_large_for_a_message_is_cut(rig, monkeypatch, order_by):
-    monkeypatch.setattr("voiceguard.server.reviewfilters.MAX_PAGE_BYTES", 60_000)
+    monkeypatch.setattr("voiceguard.server.reviewing.filters.MAX_PAGE_BYTES", 60_000)
     labels = {f"label-{number}": "x" * 256 for number in range(32)}
     for number in range(9):
         record = rig.begin(f"call-{number}", labels=labels, opened_at_ms=1000 + number)
@@ -523,7 +523,7 @@ async def test_a_watcher_who_does_not_read_is_let_go(tmp_path):
 
 
 async def test_a_watch_ends_with_its_account(rig, tmp_path, monkeypatch):
-    monkeypatch.setattr("voiceguard.server.review.RECHECK_S", 0.05)
+    monkeypatch.setattr("voiceguard.server.reviewing.service.RECHECK_S", 0.05)
     watch = rig.ada.stream("WatchAlerts", rpb.WatchAlertsRequest())
     await eventually(lambda: len(rig.hub) == 1)
     (tmp_path / "reviewers").write_text("# nobody\n")

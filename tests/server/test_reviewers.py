@@ -11,8 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voiceguard.core.errors import ConfigurationError
-from voiceguard.server.accounts import PasswordSecret, Role, TokenSecret, parse_line, read_accounts
-from voiceguard.server.reviewers import (
+from voiceguard.server.reviewing.accounts import (
+    PasswordSecret,
+    Role,
+    TokenSecret,
+    parse_line,
+    read_accounts,
+)
+from voiceguard.server.reviewing.reviewers import (
     ReviewersFile,
     add_password,
     add_token,

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voiceguard.server.accounts import Account, PasswordSecret, Role, TokenSecret
-from voiceguard.server.reviewers import ReviewersFile
-from voiceguard.server.signin import (
+from voiceguard.server.reviewing.accounts import Account, PasswordSecret, Role, TokenSecret
+from voiceguard.server.reviewing.reviewers import ReviewersFile
+from voiceguard.server.reviewing.signin import (
     ReviewGate,
     SignInTokens,
     decode_base64url,
     encode_base64url,
 )
-from voiceguard.server.signindesk import MAX_COUNTED, SignInDesk, Tries, peer_address
+from voiceguard.server.reviewing.signindesk import MAX_COUNTED, SignInDesk, Tries, peer_address
 from voiceguard.server.status import CallRefusedError
 
 SECRET = b"k" * 32
@@ -46,7 +46,7 @@ def clock():
 
 @pytest.fixture
 def cheap(monkeypatch):
-    monkeypatch.setattr("voiceguard.server.accounts.SCRYPT_N", 2)
+    monkeypatch.setattr("voiceguard.server.reviewing.accounts.SCRYPT_N", 2)
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from rich.table import Table
 
 from voiceguard.cli.exits import note
 from voiceguard.cli.terminal import printable, results_console
-from voiceguard.server.accounts import Account, Role
-from voiceguard.server.reviewers import add_password, add_token, kind_of, list_accounts
-from voiceguard.server.reviewers import remove as remove_accounts
+from voiceguard.server.reviewing.accounts import Account, Role
+from voiceguard.server.reviewing.reviewers import add_password, add_token, kind_of, list_accounts
+from voiceguard.server.reviewing.reviewers import remove as remove_accounts
 
 LEAST_PASSWORD_CHARACTERS: Final = 10
 """Of new passwords. NIST SP 800-63B-4 asks for 8 beside another factor, and for 15 alone; sign-in

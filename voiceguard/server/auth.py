@@ -18,8 +18,8 @@ from structlog.typing import FilteringBoundLogger
 
 from voiceguard.core.errors import ConfigurationError
 from voiceguard.server.metrics import ServerMetrics
+from voiceguard.server.reviewing.signin import Reviewer, ReviewGate
 from voiceguard.server.settings import ServerSettings
-from voiceguard.server.signin import Reviewer, ReviewGate
 from voiceguard.server.status import (
     CallRefusedError,
     Refusal,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from voiceguard.core.policy import Policy
-from voiceguard.server.alerts import AlertHub
+from voiceguard.server.reviewing.alerts import AlertHub
 from voiceguard.server.terms import SessionKey, SessionTerms
 from voiceguard.server.witness import KeepsNothing, SessionWitness
 from voiceguard.store.archive import Archive

@@ -24,7 +24,7 @@ from voiceguard.server.auth import (
     server_credentials,
 )
 from voiceguard.server.housekeeping import STORE_HEALTH_NAME, StoreWatch
-from voiceguard.server.review import ReviewService
+from voiceguard.server.reviewing.service import ReviewService
 from voiceguard.server.scoring import SessionScoring
 from voiceguard.server.service import MonitorService
 from voiceguard.server.settings import (

@@ -409,7 +409,9 @@ class ListEventsResponse(_message.Message):
     """Asks for the next page; empty: this was the last."""
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[_monitor_pb2.MonitorResponse]:
-        """As the client of MonitorService got them, without repetitions."""
+        """As the client of MonitorService got them, without repetitions; numbers
+        rounded to five decimals.
+        """
 
     @_builtins.property
     def recorded_at(self) -> _containers.RepeatedCompositeFieldContainer[_timestamp_pb2.Timestamp]:

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import BinaryIO, Final, Protocol, cast
 
 from voiceguard.evidence.leaves import LeafKind
-from voiceguard.server.accessbook import AccessBook
-from voiceguard.server.reviewaudio import CHUNK_BYTES
-from voiceguard.server.signin import Reviewer
+from voiceguard.server.reviewing.accessbook import AccessBook
+from voiceguard.server.reviewing.audio import CHUNK_BYTES
+from voiceguard.server.reviewing.refusals import audio_pending, erased, live
+from voiceguard.server.reviewing.signin import Reviewer
+from voiceguard.server.reviewing.threads import StoreThreads
 from voiceguard.server.status import CallRefusedError, store_damaged, store_unavailable
-from voiceguard.server.storestatus import audio_pending, erased, live
-from voiceguard.server.storethreads import StoreThreads
 from voiceguard.store.archive import Archive
 from voiceguard.store.contents import OpenedRecord
 from voiceguard.store.records import Accessed

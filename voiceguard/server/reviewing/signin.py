@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from voiceguard.evidence.verify import canonical_json, parse_canonical
-from voiceguard.server.accounts import Account, Role
-from voiceguard.server.reviewers import ReviewersFile
+from voiceguard.server.reviewing.accounts import Account, Role
+from voiceguard.server.reviewing.reviewers import ReviewersFile
 
 TOKEN_FORM: Final = "vgs1"  # noqa: S105 - the name of the form, no token
 """What every sign-in token begins with."""

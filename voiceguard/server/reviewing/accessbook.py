@@ -11,10 +11,10 @@ from typing import Final, ParamSpec
 from weakref import WeakValueDictionary
 
 from voiceguard.evidence.leaves import LeafKind
-from voiceguard.server.reviewaudio import AudioRange
-from voiceguard.server.signin import Reviewer
+from voiceguard.server.reviewing.audio import AudioRange
+from voiceguard.server.reviewing.signin import Reviewer
+from voiceguard.server.reviewing.threads import StoreThreads, settled
 from voiceguard.server.status import CallRefusedError
-from voiceguard.server.storethreads import StoreThreads, settled
 from voiceguard.store.archive import Archive
 from voiceguard.store.payloads import access_payload
 from voiceguard.store.records import Accessed

@@ -18,7 +18,8 @@ from structlog.typing import FilteringBoundLogger
 from voiceguard.server.auth import reviewer_of_call
 from voiceguard.server.logs import describe_defect
 from voiceguard.server.metrics import ServerMetrics
-from voiceguard.server.signin import Reviewer
+from voiceguard.server.reviewing.refusals import STORE_ERRORS, refusal_of_store
+from voiceguard.server.reviewing.signin import Reviewer
 from voiceguard.server.status import (
     INPUT_ERRORS,
     CallRefusedError,
@@ -28,7 +29,6 @@ from voiceguard.server.status import (
     refusal_of,
     stream_not_read,
 )
-from voiceguard.server.storestatus import STORE_ERRORS, refusal_of_store
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 """A call whose messages are bytes: we parse, so that garbage gets an answer of ours."""

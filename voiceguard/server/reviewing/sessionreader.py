@@ -14,9 +14,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from voiceguard.evidence.leaves import Leaf, LeafKind
 from voiceguard.evidence.verify import parse_canonical
-from voiceguard.server.reviewwire import SessionDetails, session_to_proto, timestamp
+from voiceguard.server.reviewing.refusals import erased
+from voiceguard.server.reviewing.wire import SessionDetails, session_to_proto, timestamp
 from voiceguard.server.status import CallRefusedError, unknown_session
-from voiceguard.server.storestatus import erased
 from voiceguard.store.archive import Archive
 from voiceguard.store.eventcodec import event_from_line
 from voiceguard.store.rows import SessionRow, StoredRecord

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from voiceguard.core.errors import ConfigurationError
-from voiceguard.server.accounts import (
+from voiceguard.server.reviewing.accounts import (
     Account,
     PasswordSecret,
     Role,

@@ -8,7 +8,7 @@ from typing import Final
 from google.protobuf.message import Message
 
 from voiceguard.core.errors import ClientError
-from voiceguard.server.reviewwire import (
+from voiceguard.server.reviewing.wire import (
     check_filter,
     milliseconds_from_proto,
     verdict_kind_from_proto,

@@ -18,17 +18,15 @@ from google.protobuf.message import Message
 from structlog.typing import FilteringBoundLogger
 
 from voiceguard.core.errors import ClientError
-from voiceguard.server.accessbook import AccessBook
-from voiceguard.server.alerts import AlertHub
 from voiceguard.server.auth import REVIEW_SERVICE
-from voiceguard.server.evidencesource import BundleBinder, EvidenceExporter
 from voiceguard.server.metrics import ServerMetrics
-from voiceguard.server.pagetokens import PageTokens
-from voiceguard.server.reviewactions import ReviewActions
-from voiceguard.server.reviewaudio import WavReader, range_from_proto
-from voiceguard.server.reviewedge import Context, ReviewEdge
-from voiceguard.server.reviewers import ReviewersFile
-from voiceguard.server.reviewfilters import (
+from voiceguard.server.reviewing.accessbook import AccessBook
+from voiceguard.server.reviewing.actions import ReviewActions
+from voiceguard.server.reviewing.alerts import AlertHub
+from voiceguard.server.reviewing.audio import WavReader, range_from_proto
+from voiceguard.server.reviewing.edge import Context, ReviewEdge
+from voiceguard.server.reviewing.evidencesource import BundleBinder, EvidenceExporter
+from voiceguard.server.reviewing.filters import (
     cursor_after,
     filter_from_proto,
     fitting,
@@ -36,19 +34,21 @@ from voiceguard.server.reviewfilters import (
     span_from_proto,
     statistics_to_proto,
 )
-from voiceguard.server.reviewwire import (
+from voiceguard.server.reviewing.pagetokens import PageTokens
+from voiceguard.server.reviewing.refusals import erased, no_audio
+from voiceguard.server.reviewing.reviewers import ReviewersFile
+from voiceguard.server.reviewing.sessionreader import SessionReader
+from voiceguard.server.reviewing.signin import Reviewer, ReviewGate, SignInTokens
+from voiceguard.server.reviewing.signindesk import SignInDesk, peer_address
+from voiceguard.server.reviewing.threads import StoreThreads
+from voiceguard.server.reviewing.wire import (
     check_filter,
     outline_to_proto,
     page_size_from_proto,
     timestamp,
 )
-from voiceguard.server.sessionreader import SessionReader
 from voiceguard.server.settings import ServerSettings
-from voiceguard.server.signin import Reviewer, ReviewGate, SignInTokens
-from voiceguard.server.signindesk import SignInDesk, peer_address
 from voiceguard.server.status import CallRefusedError, unauthenticated
-from voiceguard.server.storestatus import erased, no_audio
-from voiceguard.server.storethreads import StoreThreads
 from voiceguard.store.archive import Archive
 from voiceguard.store.rows import Cursor, SessionRow
 from voiceguard.v1 import review_pb2 as rpb

@@ -24,7 +24,7 @@ from voiceguard.evidence.report import (
 )
 from voiceguard.evidence.timestamps import Timestamp, find_covering
 from voiceguard.evidence.verify import parse_canonical
-from voiceguard.server.evidencesource import EvidenceParts
+from voiceguard.server.reviewing.evidencesource import EvidenceParts
 from voiceguard.store.contents import OpenedRecord
 
 TIMELINE_FILE: Final = "timeline.svg"

@@ -6,6 +6,7 @@ from typing import Final
 
 import grpc
 
+from voiceguard.server.reviewing.threads import AWAY_RETRY_S
 from voiceguard.server.status import (
     Refusal,
     session_state,
@@ -13,7 +14,6 @@ from voiceguard.server.status import (
     store_unavailable,
     unknown_session,
 )
-from voiceguard.server.storethreads import AWAY_RETRY_S
 from voiceguard.store.errors import (
     DatabaseError,
     DatabaseUnavailableError,

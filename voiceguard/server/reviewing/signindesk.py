@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Final
 
-from voiceguard.server.accounts import MAX_PASSWORD_CHARACTERS, REVIEWER_NAME
-from voiceguard.server.signin import Reviewer, ReviewGate
+from voiceguard.server.reviewing.accounts import MAX_PASSWORD_CHARACTERS, REVIEWER_NAME
+from voiceguard.server.reviewing.signin import Reviewer, ReviewGate
 from voiceguard.server.status import CallRefusedError, draining, sign_in_failed, too_many_tries
 
 WINDOW_S: Final = 300.0

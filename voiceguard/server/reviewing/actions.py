@@ -10,20 +10,20 @@ from typing import Final
 from google.protobuf.message import Message
 
 from voiceguard.evidence.leaves import LeafKind
-from voiceguard.server.accessbook import AccessBook
-from voiceguard.server.accounts import Role
-from voiceguard.server.reviewwire import (
+from voiceguard.server.reviewing.accessbook import AccessBook
+from voiceguard.server.reviewing.accounts import Role
+from voiceguard.server.reviewing.refusals import erased, held, live, too_many_verdicts
+from voiceguard.server.reviewing.sessionreader import SessionReader
+from voiceguard.server.reviewing.signin import Reviewer
+from voiceguard.server.reviewing.threads import StoreThreads
+from voiceguard.server.reviewing.wire import (
     check_comment,
     check_reason,
     session_to_proto,
     timestamp,
     verdict_kind_from_proto,
 )
-from voiceguard.server.sessionreader import SessionReader
-from voiceguard.server.signin import Reviewer
 from voiceguard.server.status import CallRefusedError, permission_denied, unknown_handoff
-from voiceguard.server.storestatus import erased, held, live, too_many_verdicts
-from voiceguard.server.storethreads import StoreThreads
 from voiceguard.store.archive import Archive
 from voiceguard.store.payloads import verdict_payload
 from voiceguard.store.records import VerdictGiven

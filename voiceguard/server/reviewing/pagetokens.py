@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 
 from voiceguard.core.errors import ClientError
 from voiceguard.evidence.verify import canonical_json, parse_canonical
-from voiceguard.server.signin import decode_base64url, derive_key, encode_base64url
+from voiceguard.server.reviewing.signin import decode_base64url, derive_key, encode_base64url
 
 MAX_AGE_MS: Final = 24 * 3600 * 1000
 """A token older than this is stale."""
