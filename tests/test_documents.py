@@ -89,7 +89,7 @@ def operations_lack(names: set[str]) -> list[str]:
 
 
 def found_in_server(pattern: str) -> set[str]:
-    sources = [*(ROOT / "voiceguard" / "server").glob("*.py"), ROOT / "voiceguard" / "app.py"]
+    sources = [*(ROOT / "voiceguard" / "server").rglob("*.py"), ROOT / "voiceguard" / "app.py"]
     return {
         name for path in sources for name in re.findall(pattern, path.read_text(encoding="utf-8"))
     }
