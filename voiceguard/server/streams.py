@@ -19,7 +19,7 @@ from voiceguard.server.carriers import Carrier
 from voiceguard.server.logs import describe_defect
 from voiceguard.server.status import Refusal, internal_error, invalid, not_reading
 
-HALF_CLOSE_DOUBT_S: Final = 0.02
+HALF_CLOSE_DOUBT_S: Final = 0.05
 """How long an end of requests is taken for a break. grpc.aio reports both as end of file, and
 the cancellation that tells them apart comes a moment later."""
 
