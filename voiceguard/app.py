@@ -34,13 +34,13 @@ from voiceguard.server.registry import SessionRegistry
 from voiceguard.server.reviewing.alerts import AlertHub
 from voiceguard.server.reviewing.evidencebinder import EvidenceBinder
 from voiceguard.server.reviewing.reviewers import ReviewersFile
-from voiceguard.server.reviewing.service import review_service, wall_ms
+from voiceguard.server.reviewing.service import review_service
 from voiceguard.server.scoring import SessionScoring
 from voiceguard.server.settings import ServerSettings
 from voiceguard.server.terms import SessionLimits
 from voiceguard.server.tokens import TokenFile
 from voiceguard.server.witness import Witnesses
-from voiceguard.store.archive import Archive
+from voiceguard.store.archive import Archive, wall_ms
 
 __all__ = ["BoundAddress", "open_server", "running_server", "serve"]
 

@@ -42,6 +42,7 @@ from voiceguard.store.records import (
     VerdictGiven,
 )
 from voiceguard.store.rows import Order, SessionFilter
+from voiceguard.store.upkeep import wrapped_keys
 
 ONE, TWO, THREE = uid_of(1), uid_of(2), uid_of(3)
 AUDIO = AudioKept(f"{ONE}.flac.sealed", 123_456, 480_000, True)
@@ -277,7 +278,7 @@ def test_erased_session_leaves_a_tombstone(projection, finder, database):
         ("erased", "asked for by letter"),
     ]  # fmt: skip
     assert "S-" not in repr(whole_content(database))
-    assert finder.wrapped_keys("", 10) == []
+    assert wrapped_keys(database, ORIGIN, "k1", 10) == []
 
 
 def test_erased_text_is_in_no_file_of_sqlite(tmp_path):

@@ -27,6 +27,7 @@ from tests.store.support import (
 from voiceguard.store.projection import Projection
 from voiceguard.store.records import HoldSet, Opened, VerdictGiven
 from voiceguard.store.rows import Cursor, Order, SessionFilter, WrappedKey
+from voiceguard.store.upkeep import expired, wrapped_keys
 
 DAY_MS = 86_400_000
 
@@ -206,7 +207,7 @@ def test_finder_serves_many_threads(filled):
 # ---- retention, keys, documents ----
 
 
-def test_expired_sessions_are_those_that_retention_may_erase(projection, finder):
+def test_expired_sessions_are_those_that_retention_may_erase(projection, database):
     log = Log()
     lives = {
         1: [closed(retain_until_ms=3000)],
@@ -219,22 +220,25 @@ def test_expired_sessions_are_those_that_retention_may_erase(projection, finder)
     }
     for number, life in lives.items():
         projection.apply(log.records(uid_of(number), opened(), *life))
-    assert [row.uid for row in finder.expired(4000, 10)] == [uid_of(2), uid_of(4), uid_of(1)]
-    assert [row.uid for row in finder.expired(4000, 1)] == [uid_of(2)]
+    assert expired(database, ORIGIN, 4000, 10) == [uid_of(2), uid_of(4), uid_of(1)]
+    assert expired(database, ORIGIN, 4000, 1) == [uid_of(2)]
+    assert expired(database, "voiceguard.test/other", 4000, 10) == []
 
 
-def test_keys_are_replaced_but_not_of_the_erased(projection, finder):
+def test_keys_are_replaced_but_not_of_the_erased(projection, finder, database):
     log = Log()
     for number in range(5):
         projection.apply(log.records(uid_of(number), opened(), closed()))
-    keys = finder.wrapped_keys("", 3)
-    rest = finder.wrapped_keys(keys[-1].uid, 3)
-    assert [key.uid for key in keys + rest] == sorted(map(uid_of, range(5)))
+    every = wrapped_keys(database, ORIGIN, "k1", 10)
+    assert {key.uid for key in every} == set(map(uid_of, range(5)))
+    assert wrapped_keys(database, "voiceguard.test/other", "k1", 10) == []
+    keys, rest = every[:3], every[3:]
     projection.apply(log.records(keys[0].uid, ERASED))
     finder.replace_wrapped_keys([WrappedKey(key.uid, "anew", "k2") for key in keys])
     finder.replace_wrapped_keys([])
     assert finder.find_uid(keys[0].uid).wrapped_key == ""
-    assert {(key.wrapped_key, key.key_id) for key in finder.wrapped_keys("", 2)} == {("anew", "k2")}
+    anew = wrapped_keys(database, ORIGIN, "k2", 10)
+    assert {(key.uid, key.wrapped_key) for key in anew} == {(key.uid, "anew") for key in keys[1:]}
     assert finder.find_uid(rest[0].uid).key_id == "k1"
     assert "anew" not in repr(finder.find_uid(keys[1].uid))
 

@@ -201,23 +201,6 @@ class SessionFinder:
         with self._database.reading() as connection:
             return [AccessRow(*row) for row in connection.execute(statement)]
 
-    def expired(self, now_ms: int, limit: int) -> list[SessionRow]:
-        """Return sessions that retention is to erase, oldest first; none under legal hold."""
-        of = SESSIONS.c
-        statement = (
-            select(of.uid)
-            .where(
-                of.retain_until_ms.is_not(None),
-                of.retain_until_ms <= now_ms,
-                of.legal_hold.is_(False),
-                of.erased_at_ms.is_(None),
-            )
-            .order_by(of.retain_until_ms)
-            .limit(limit)
-        )
-        with self._database.reading() as connection:
-            return list(_sessions(connection, connection.scalars(statement).all()))
-
     def unfinished(self, origin: str) -> list[Unfinished]:
         """Return the sessions of an evidence log that opened and did not close."""
         of = SESSIONS.c
@@ -267,23 +250,6 @@ class SessionFinder:
                 connection.execute(
                     insert(DOCUMENTS).values(sha256=sha256, kind=kind, content=content)
                 )
-
-    def wrapped_keys(self, after_uid: str, limit: int) -> list[WrappedKey]:
-        """Return the keys of sessions that are not erased, by evidence id, from after one on.
-
-        Args:
-            after_uid: the last of the call before; empty: from the start.
-            limit: most of them.
-        """
-        of = SESSIONS.c
-        statement = (
-            select(of.uid, of.wrapped_key, of.key_id)
-            .where(of.uid > after_uid, of.wrapped_key != "")
-            .order_by(of.uid)
-            .limit(limit)
-        )
-        with self._database.reading() as connection:
-            return [WrappedKey(*row) for row in connection.execute(statement)]
 
     def replace_wrapped_keys(self, keys: Sequence[WrappedKey]) -> None:
         """Put re-wrapped keys in place of the old ones, all or none.

@@ -49,7 +49,7 @@ from voiceguard.server.reviewing.wire import (
 )
 from voiceguard.server.settings import ServerSettings
 from voiceguard.server.status import CallRefusedError, unauthenticated
-from voiceguard.store.archive import Archive
+from voiceguard.store.archive import Archive, wall_ms
 from voiceguard.store.rows import Cursor, SessionRow
 from voiceguard.v1 import review_pb2 as rpb
 from voiceguard.wire import ALERT_LEVELS
@@ -338,8 +338,3 @@ def review_service(
         edge=ReviewEdge(metrics, log, settings.unread_timeout_s),
         now_ms=wall_ms,
     )
-
-
-def wall_ms() -> int:
-    """Return the wall time in ms since 1970, UTC."""
-    return time.time_ns() // 1_000_000
