@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 
 from voiceguard.client.carrier import rpc_error_failure
 from voiceguard.client.errors import ClientUsageError
-from voiceguard.client.security import TlsOptions, channel_credentials
+from voiceguard.client.security import TlsOptions, channel_credentials, open_channel
 from voiceguard.v1 import monitor_pb2 as pb
 from voiceguard.v1 import review_pb2 as rpb
 from voiceguard.v1.review_pb2_grpc import ReviewServiceStub
@@ -105,15 +105,7 @@ class ReviewClient:
         """Make the channel; the connection itself is made with the first question."""
         if self._channel is not None:
             raise ClientUsageError("a client is entered once; make a new one")
-        options: list[tuple[str, str | int]] = list(_OPTIONS)
-        if self._server_name is not None:
-            options.append(("grpc.ssl_target_name_override", self._server_name))
-        if self._credentials is None:
-            self._channel = grpc.aio.insecure_channel(self._address, options=options)
-        else:
-            self._channel = grpc.aio.secure_channel(
-                self._address, self._credentials, options=options
-            )
+        self._channel = open_channel(self._address, self._credentials, self._server_name, _OPTIONS)
         return self
 
     async def __aexit__(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -11,7 +12,7 @@ import grpc
 
 from voiceguard.client.errors import ClientUsageError
 
-__all__ = ["TlsOptions", "channel_credentials", "is_local"]
+__all__ = ["TlsOptions", "channel_credentials", "is_local", "open_channel"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,3 +120,23 @@ def _read_pem(path: Path | None) -> bytes | None:
     except OSError as error:
         problem = f"cannot read {path}: {error.strerror}; give a PEM file"
         raise ClientUsageError(problem) from error
+
+
+def open_channel(
+    address: str,
+    credentials: grpc.ChannelCredentials | None,
+    server_name: str | None,
+    options: Sequence[tuple[str, str | int]],
+) -> grpc.aio.Channel:
+    """Return a channel, whose connection is made with the first call.
+
+    Args:
+        address: of the server.
+        credentials: as `channel_credentials` gives them; None: plaintext.
+        server_name: name to expect in the server's certificate; None: the address's host.
+        options: of gRPC.
+    """
+    named = [] if server_name is None else [("grpc.ssl_target_name_override", server_name)]
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, options=[*options, *named])
+    return grpc.aio.secure_channel(address, credentials, options=[*options, *named])
